@@ -1,0 +1,14 @@
+//! Compiles the `.proto` files under `src/proto/defs` with a pure-Rust compiler, so that a build
+//! needs no `protoc`. Byte fields become `bytes::Bytes`: keys and values are never copied on decode.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = "src/proto/defs";
+    let files = ["rpc.proto", "lock.proto", "election.proto", "internal.proto", "health.proto"];
+    println!("cargo:rerun-if-changed={dir}");
+    let descriptors = protox::compile(files, [dir])?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .emit_rerun_if_changed(false)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! etcdctl.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A small gRPC client for the tools and the tests.

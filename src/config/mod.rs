@@ -1,0 +1,1 @@
+//! Configuration as plain data: defaults, file, environment, flags.

@@ -1,0 +1,1 @@
+//! Agreement on the order of changes; the only room that says openraft.

@@ -1,0 +1,1 @@
+//! Bytes on disk: the Raft log and the state database.

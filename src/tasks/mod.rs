@@ -1,0 +1,1 @@
+//! Supervised tasks and the order they stop in.

@@ -1,0 +1,8 @@
+//! Words everyone shares: ids, revisions, key ranges, URLs, versions, clocks. No I/O.
+
+pub mod clock;
+pub mod ids;
+pub mod range;
+pub mod revision;
+pub mod url;
+pub mod version;

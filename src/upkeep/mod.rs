@@ -1,0 +1,1 @@
+//! Jobs that look at state and propose.

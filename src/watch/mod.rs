@@ -1,0 +1,1 @@
+//! The event hub: reads history, never writes.
