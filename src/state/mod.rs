@@ -1,1 +1,3 @@
 //! The replicated state machine; deterministic.
+
+pub mod mvcc;

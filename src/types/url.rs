@@ -114,7 +114,8 @@ impl Url {
 
     /// Host part of a TCP URL, without the brackets of an IPv6 address.
     pub fn host(&self) -> &str {
-        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let host =
+            self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
@@ -153,9 +154,15 @@ mod tests {
         for text in
             ["http://localhost:2379", "https://[::1]:1", "unix:///tmp/x.sock", "unixs://a:1"]
         {
-            assert_eq!(Url::parse(&format!(" {text} ")).map(|url| url.to_string()), Ok(text.into()));
+            assert_eq!(
+                Url::parse(&format!(" {text} ")).map(|url| url.to_string()),
+                Ok(text.into())
+            );
         }
-        assert_eq!(Url::parse("https://[::1]:7").map(|url| url.host().to_owned()), Ok("::1".into()));
+        assert_eq!(
+            Url::parse("https://[::1]:7").map(|url| url.host().to_owned()),
+            Ok("::1".into())
+        );
     }
 
     #[test]
