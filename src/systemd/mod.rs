@@ -1,1 +1,5 @@
 //! The service manager's notify protocol.
+
+mod notify;
+
+pub use notify::Notifier;

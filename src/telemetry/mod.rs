@@ -1,1 +1,7 @@
 //! Logs and metrics.
+//!
+//! [`logging`] writes etcd's log layouts, [`metrics`] keeps one registry per node. Rooms log through
+//! the macros of `tracing` and register their own metrics; nothing here knows what they mean.
+
+pub mod logging;
+pub mod metrics;
