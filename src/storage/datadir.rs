@@ -1,0 +1,240 @@
+//! The data directory: who may use it, what it is, and where things lie in it.
+//!
+//! ```text
+//! <data-dir>/lock               held while a process uses the directory
+//! <data-dir>/format             format version, and whether the first start was completed
+//! <data-dir>/member/wal/        Raft log segments, unless a separate folder is given
+//! <data-dir>/member/state/N/    state database; CURRENT names the valid N
+//! <data-dir>/member/index/      checkpoint of the key index; may be deleted at any time
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use tracing::warn;
+
+use super::error::StorageError;
+use super::format::{self, Phase};
+
+const LOCK: &str = "lock";
+const FORMAT: &str = "format";
+const MEMBER: &str = "member";
+const CURRENT: &str = "CURRENT";
+/// etcd allows nobody but the owner.
+const MODE: u32 = 0o700;
+
+/// A data directory, locked for this process until dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    wal: PathBuf,
+    generation: u64,
+    identity: Option<Vec<u8>>,
+    _locks: Vec<File>,
+}
+
+impl DataDir {
+    /// Opens or creates the directory; the log lies in `wal_dir` if given. What an interrupted
+    /// first start left behind is removed.
+    pub fn open(root: &Path, wal_dir: Option<&Path>) -> Result<Self, StorageError> {
+        create_private(root)?;
+        let mut locks = vec![lock(&root.join(LOCK))?];
+        let member = root.join(MEMBER);
+        let wal = wal_dir.map_or_else(|| member.join("wal"), Path::to_path_buf);
+        let header = root.join(FORMAT);
+        let phase = match format::read(&header)? {
+            Some(phase) => phase,
+            None => begin(root, &wal, &header)?,
+        };
+        if wal_dir.is_some() {
+            create_private(&wal)?;
+            locks.push(lock(&wal.join(LOCK))?);
+        }
+        let identity = match phase {
+            Phase::Starting => {
+                clear(&member)?;
+                clear(&wal)?;
+                None
+            }
+            Phase::Started(identity) => Some(identity),
+        };
+        let mut dir = Self { root: root.to_path_buf(), wal, generation: 0, identity, _locks: locks };
+        for folder in [member.clone(), dir.wal.clone(), member.join("state"), dir.checkpoint()] {
+            create_private(&folder)?;
+        }
+        dir.generation = dir.open_state()?;
+        format::sync_dir(&member)?;
+        format::sync_dir(root)?;
+        Ok(dir)
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the Raft log.
+    pub fn wal(&self) -> PathBuf {
+        self.wal.clone()
+    }
+
+    /// The folder of the valid state database.
+    pub fn state(&self) -> PathBuf {
+        self.state_root().join(self.generation.to_string())
+    }
+
+    /// The folder for checkpoints of the key index.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join(MEMBER).join("index")
+    }
+
+    /// What [`Self::mark_started`] was given, if the first start was ever completed.
+    pub fn identity(&self) -> Option<&[u8]> {
+        self.identity.as_deref()
+    }
+
+    /// Records that the member exists from now on, as `identity`: from here on nothing in the
+    /// directory is removed at open, and log and state must be there. At most 16 KiB.
+    pub fn mark_started(&mut self, identity: &[u8]) -> Result<(), StorageError> {
+        format::write(&self.root.join(FORMAT), &Phase::Started(identity.to_vec()))?;
+        self.identity = Some(identity.to_vec());
+        Ok(())
+    }
+
+    /// An empty folder beside the valid state database, for building its replacement.
+    pub fn next_state(&self) -> Result<PathBuf, StorageError> {
+        let next = self.state_root().join((self.generation + 1).to_string());
+        clear(&next)?;
+        create_private(&next)?;
+        Ok(next)
+    }
+
+    /// Makes the folder of [`Self::next_state`] the valid one; its contents must be durable. The
+    /// old one is removed at the next open, because it may still be in use.
+    pub fn adopt_next_state(&mut self) -> Result<(), StorageError> {
+        let next = self.generation + 1;
+        format::sync_dir(&self.state_root())?;
+        let current = self.state_root().join(CURRENT);
+        format::write_atomically(&current, format!("{next}\n").as_bytes())?;
+        self.generation = next;
+        Ok(())
+    }
+
+    fn state_root(&self) -> PathBuf {
+        self.root.join(MEMBER).join("state")
+    }
+
+    /// Finds the valid generation of the state database and removes the others.
+    fn open_state(&self) -> Result<u64, StorageError> {
+        let folder = self.state_root();
+        let current = folder.join(CURRENT);
+        let generation = match fs::read_to_string(&current) {
+            Ok(text) => text.trim().parse().map_err(|_| StorageError::Damaged {
+                path: current.clone(),
+                why: "it does not hold a number".to_owned(),
+            })?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.identity.is_none() => {
+                format::write_atomically(&current, b"1\n")?;
+                1
+            }
+            Err(e) => return Err(StorageError::io("read", &current)(e)),
+        };
+        for entry in list(&folder)? {
+            let number = entry.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok());
+            if number.is_some_and(|number| number != generation) {
+                clear(&entry)?;
+            }
+        }
+        create_private(&folder.join(generation.to_string()))?;
+        Ok(generation)
+    }
+}
+
+/// Claims a directory without a header, unless it has contents that somebody may miss.
+fn begin(root: &Path, wal: &Path, header: &Path) -> Result<Phase, StorageError> {
+    let member = root.join(MEMBER);
+    for found in [member.join("snap").join("db"), member.join("snap")] {
+        if found.exists() {
+            return Err(StorageError::Foreign { dir: root.to_path_buf(), found });
+        }
+    }
+    for folder in [member, wal.to_path_buf()] {
+        for found in list(&folder)? {
+            if is_go_segment(&found) || found.file_name().is_some_and(|name| name == "0.tmp") {
+                return Err(StorageError::Foreign { dir: root.to_path_buf(), found });
+            }
+            if found.file_name().is_some_and(|name| name != LOCK) {
+                let header = header.to_path_buf();
+                return Err(StorageError::Headless { dir: folder, header });
+            }
+        }
+    }
+    format::write(header, &Phase::Starting)?;
+    Ok(Phase::Starting)
+}
+
+/// `0000000000000000-0000000000000000.wal`: sequence and first index, as the Go etcd names them.
+fn is_go_segment(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    name.strip_suffix(".wal").and_then(|stem| stem.split_once('-')).is_some()
+}
+
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(StorageError::io("create", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(e) if e == rustix::io::Errno::WOULDBLOCK => {
+            Err(StorageError::Locked { path: path.to_path_buf() })
+        }
+        Err(e) => Err(StorageError::io("lock", path)(e.into())),
+    }
+}
+
+/// Creates a folder for the owner alone; warns about an existing one that is open to others.
+fn create_private(path: &Path) -> Result<(), StorageError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(MODE);
+    builder.create(path).map_err(StorageError::io("create", path))?;
+    let mode = fs::metadata(path).map_err(StorageError::io("inspect", path))?.mode() & 0o777;
+    if mode & !MODE != 0 {
+        warn!(
+            dir = %path.display(),
+            permission = format!("{mode:o}"),
+            recommended = format!("{MODE:o}"),
+            "directory is accessible to other users"
+        );
+    }
+    Ok(())
+}
+
+/// Contents of a folder; empty if it does not exist.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StorageError::io("list", folder)(e)),
+    };
+    let paths: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+    paths.map_err(StorageError::io("list", folder))
+}
+
+/// Removes everything in a folder except the lock file.
+fn clear(folder: &Path) -> Result<(), StorageError> {
+    for path in list(folder)? {
+        let removed = match path.file_name() {
+            Some(name) if name == LOCK => Ok(()),
+            _ if path.is_dir() => fs::remove_dir_all(&path),
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(StorageError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! The state database: keyspaces of sorted bytes with atomic batches, on fjall.
+//!
+//! Writes reach the operating system, not the disk: they survive a killed process, and after a
+//! power cut the newest ones may be gone, but always as a whole suffix of batches. The Raft log
+//! fills them in again; [`Engine::persist`] is called before that log is purged.
+//! Only one thread may write.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+
+use super::error::StorageError;
+pub use super::keyspace::Space;
+use super::stall;
+
+/// Half of fjall's default: bounds the disk used by journals and the time to replay them.
+const MAX_JOURNAL_BYTES: u64 = 256 << 20;
+/// Items per internal batch of [`Engine::delete_many`]: bounds how long readers' views see it half
+/// done to a millisecond.
+const DELETE_CHUNK: usize = 4096;
+
+/// How to open an [`Engine`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for blocks read from disk, in bytes.
+    pub cache_bytes: u64,
+    /// Background threads that flush and merge; at least 1.
+    pub worker_threads: usize,
+}
+
+impl Default for Options {
+    /// 64 MiB of cache, two threads: one flushes while the other merges.
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20, worker_threads: 2 }
+    }
+}
+
+/// The state database. Clones share it; it is closed when the last clone, view and batch is gone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Database,
+    spaces: [Keyspace; 6],
+}
+
+impl Engine {
+    /// Opens the database in `dir`, creating it if there is none, and waits until data recovered
+    /// after a crash is settled.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, StorageError> {
+        let db = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            .worker_threads(options.worker_threads.max(1))
+            .max_journaling_size(MAX_JOURNAL_BYTES)
+            .open()
+            .map_err(StorageError::engine("open"))?;
+        let open = |space: Space| {
+            db.keyspace(space.name(), || space.tuning()).map_err(StorageError::engine("open"))
+        };
+        let [a, b, c, d, e, f] = Space::ALL;
+        let spaces = [open(a)?, open(b)?, open(c)?, open(d)?, open(e)?, open(f)?];
+        for (space, keyspace) in Space::ALL.into_iter().zip(&spaces) {
+            stall::settle(&db, space, keyspace)?;
+        }
+        Ok(Self { inner: Arc::new(Inner { db, spaces }) })
+    }
+
+    fn space(&self, space: Space) -> &Keyspace {
+        let [records, leases, meta, members, alarms, auth] = &self.inner.spaces;
+        match space {
+            Space::Records => records,
+            Space::Leases => leases,
+            Space::Meta => meta,
+            Space::Members => members,
+            Space::Alarms => alarms,
+            Space::Auth => auth,
+        }
+    }
+
+    /// The newest value of `key`. It may share memory with a cached block of a few KiB.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let value = self.space(space).get(key).map_err(StorageError::engine("read"))?;
+        Ok(value.map(Bytes::from))
+    }
+
+    /// Starts an empty batch.
+    pub fn batch(&self) -> Batch {
+        Batch { engine: self.clone(), inner: self.inner.db.batch(), touched: [false; 6] }
+    }
+
+    /// The pairs with keys between the bounds, in key order, as of now.
+    pub fn scan(&self, space: Space, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Scan {
+        self.view().scan(space, from, to)
+    }
+
+    /// Everything as of now. Old versions stay on disk while a view lives: do not keep one.
+    pub fn view(&self) -> View {
+        View { engine: self.clone(), snapshot: self.inner.db.snapshot() }
+    }
+
+    /// Deletes many keys, in several batches: not atomic as a whole, but bounded in memory.
+    pub fn delete_many<K: AsRef<[u8]>>(
+        &self,
+        space: Space,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<(), StorageError> {
+        let mut batch = self.batch();
+        for key in keys {
+            batch.delete(space, key.as_ref());
+            if batch.len() >= DELETE_CHUNK {
+                batch.commit()?;
+                batch = self.batch();
+            }
+        }
+        batch.commit()
+    }
+
+    /// Writes pairs in ascending key order straight into tables, for filling an empty database;
+    /// returns how many. The pairs are visible and on disk together, when this returns.
+    pub fn load<E: From<StorageError>>(
+        &self,
+        space: Space,
+        pairs: impl IntoIterator<Item = Result<(Bytes, Bytes), E>>,
+    ) -> Result<u64, E> {
+        let failed = || StorageError::engine("bulk load");
+        let mut ingestion =
+            self.space(space).start_ingestion().map_err(|e| E::from(failed()(e)))?;
+        let (mut count, mut last): (u64, Option<Bytes>) = (0, None);
+        for pair in pairs {
+            let (key, value) = pair?;
+            // fjall panics on unsorted input, and the input comes from another machine.
+            if last.is_some_and(|last| last >= key) {
+                return Err(StorageError::Unsorted { space: space.name(), position: count }.into());
+            }
+            last = Some(key.clone());
+            ingestion.write(key, value).map_err(|e| E::from(failed()(e)))?;
+            count += 1;
+        }
+        ingestion.finish().map_err(|e| E::from(failed()(e)))?;
+        Ok(count)
+    }
+
+    /// Makes everything committed before this call survive a power cut.
+    pub fn persist(&self) -> Result<(), StorageError> {
+        self.inner.db.persist(PersistMode::SyncAll).map_err(StorageError::engine("fsync"))
+    }
+
+    /// Bytes of all tables plus the buffers not yet written as tables. Journals are not counted:
+    /// their size on disk is preallocated and says nothing about the data.
+    pub fn disk_bytes(&self) -> u64 {
+        let tables: u64 = self.inner.spaces.iter().map(Keyspace::disk_space).sum();
+        tables.saturating_add(self.inner.db.write_buffer_size())
+    }
+}
+
+/// Changes that become visible and recoverable together or not at all.
+pub struct Batch {
+    engine: Engine,
+    inner: OwnedWriteBatch,
+    touched: [bool; 6],
+}
+
+impl Batch {
+    /// Sets `key` to `value`, copying both.
+    pub fn put(&mut self, space: Space, key: &[u8], value: &[u8]) {
+        self.touch(space);
+        self.inner.insert(self.engine.space(space), key, value);
+    }
+
+    /// Sets `key` to `value` without copying the value.
+    pub fn put_bytes(&mut self, space: Space, key: &[u8], value: Bytes) {
+        self.touch(space);
+        self.inner.insert(self.engine.space(space), key, value);
+    }
+
+    /// Removes `key`, present or not.
+    pub fn delete(&mut self, space: Space, key: &[u8]) {
+        self.touch(space);
+        self.inner.remove(self.engine.space(space), key);
+    }
+
+    /// How many changes there are.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Makes the changes visible. May wait for the disk, seconds in bad times. After an error the
+    /// database takes no more writes and the process must stop.
+    pub fn commit(self) -> Result<(), StorageError> {
+        for space in Space::ALL.into_iter().filter(|space| self.touched.get(space.slot()) == Some(&true))
+        {
+            stall::wait_for_room(&self.engine.inner.db, space, self.engine.space(space))?;
+        }
+        self.inner.commit().map_err(StorageError::engine("commit"))
+    }
+
+    fn touch(&mut self, space: Space) {
+        if let Some(flag) = self.touched.get_mut(space.slot()) {
+            *flag = true;
+        }
+    }
+}
+
+/// The whole database at one moment. Clones share the moment.
+#[derive(Clone)]
+pub struct View {
+    engine: Engine,
+    snapshot: Snapshot,
+}
+
+impl View {
+    /// The value of `key` at the moment of the view.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let value = self.snapshot.get(self.engine.space(space), key);
+        Ok(value.map_err(StorageError::engine("read"))?.map(Bytes::from))
+    }
+
+    /// The pairs with keys between the bounds, in key order, at the moment of the view.
+    pub fn scan(&self, space: Space, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Scan {
+        if is_empty_range(from, to) {
+            return Scan { inner: None };
+        }
+        let range = (from, to);
+        let iter = self.snapshot.range::<&[u8], _>(self.engine.space(space), range);
+        Scan { inner: Some(iter) }
+    }
+}
+
+/// Bounds that cross are an empty range here and a panic in fjall.
+fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+            from >= to
+        }
+    }
+}
+
+/// Pairs in key order, from either end.
+pub struct Scan {
+    inner: Option<fjall::Iter>,
+}
+
+fn pair(guard: fjall::Guard) -> Result<(Bytes, Bytes), StorageError> {
+    let (key, value) = guard.into_inner().map_err(StorageError::engine("scan"))?;
+    Ok((key.into(), value.into()))
+}
+
+impl Iterator for Scan {
+    type Item = Result<(Bytes, Bytes), StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.inner.as_mut()?.next().map(pair)
+    }
+}
+
+impl DoubleEndedIterator for Scan {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.inner.as_mut()?.next_back().map(pair)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The keyspaces of the state database and their tuning.
+
+use fjall::KeyspaceCreateOptions;
+
+/// Part of the state database with its own key order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// Revision records of the key-value store.
+    Records,
+    /// Leases.
+    Leases,
+    /// Applied log id, revision, compaction marks and the like.
+    Meta,
+    /// Cluster members, present and removed.
+    Members,
+    /// Active alarms.
+    Alarms,
+    /// Users and roles.
+    Auth,
+}
+
+/// Records arrive in key order and are large; a big buffer means few, non-overlapping tables.
+const RECORDS_MEMTABLE: u64 = 64 << 20;
+/// Everything else is small; a small buffer lets old journals go early.
+const OTHER_MEMTABLE: u64 = 8 << 20;
+
+impl Space {
+    /// Every keyspace, in a fixed order.
+    pub const ALL: [Self; 6] =
+        [Self::Records, Self::Leases, Self::Meta, Self::Members, Self::Alarms, Self::Auth];
+
+    /// The name on disk; changing one is a format change.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Leases => "leases",
+            Self::Meta => "meta",
+            Self::Members => "members",
+            Self::Alarms => "alarms",
+            Self::Auth => "auth",
+        }
+    }
+
+    /// Position in [`Self::ALL`].
+    pub(crate) const fn slot(self) -> usize {
+        match self {
+            Self::Records => 0,
+            Self::Leases => 1,
+            Self::Meta => 2,
+            Self::Members => 3,
+            Self::Alarms => 4,
+            Self::Auth => 5,
+        }
+    }
+
+    pub(crate) fn tuning(self) -> KeyspaceCreateOptions {
+        let options = KeyspaceCreateOptions::default();
+        match self {
+            // The key index never asks for a record that does not exist, so filters on the
+            // last level would be memory without use.
+            Self::Records => {
+                options.max_memtable_size(RECORDS_MEMTABLE).expect_point_read_hits(true)
+            }
+            _ => options.max_memtable_size(OTHER_MEMTABLE),
+        }
+    }
+}
