@@ -192,7 +192,8 @@ mod tests {
     fn one_name_is_one_metric() {
         let registry = Registry::new();
         registry.counter("etcd_x_total", "X.").inc();
-        registry.clone().counter("etcd_x_total", "X.").inc_by(2);
+        let clone = registry.clone();
+        clone.counter("etcd_x_total", "X.").inc_by(2);
         let text = registry.render();
         assert_eq!(text, "# HELP etcd_x_total X.\n# TYPE etcd_x_total counter\netcd_x_total 3\n");
     }

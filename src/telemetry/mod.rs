@@ -2,6 +2,8 @@
 //!
 //! [`logging`] writes etcd's log layouts, [`metrics`] keeps one registry per node. Rooms log through
 //! the macros of `tracing` and register their own metrics; nothing here knows what they mean.
+//! [`panic`] gives a crash its last words.
 
 pub mod logging;
 pub mod metrics;
+pub mod panic;
