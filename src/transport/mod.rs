@@ -1,1 +1,29 @@
-//! Sockets and TLS.
+//! Everything about sockets and TLS: material and its live renewal, listeners, handshakes with a
+//! deadline, HTTP/1.1 and HTTP/2 on one port, the identity of the peer.
+//!
+//! Nothing here knows what is served: a service goes in, requests with an [`Identity`] come out.
+
+mod credentials;
+mod error;
+mod handshake;
+mod identity;
+mod limits;
+mod listener;
+mod material;
+mod metrics;
+mod pem;
+mod provider;
+mod quiet;
+mod roots;
+mod serve;
+mod stream;
+mod verify;
+
+pub use credentials::{Credentials, Live};
+pub use error::{BindError, TlsError};
+pub use identity::{Identity, PeerCertificate};
+pub use limits::Limits;
+pub use listener::{BindOptions, Bound, bind, bind_all};
+pub use material::Material;
+pub use metrics::Metrics;
+pub use serve::{Serving, serve};

@@ -1,0 +1,181 @@
+//! Credentials as a live value: read, checked, published; replaced without a restart.
+//!
+//! Every handshake takes the current configuration. Files that changed on disk are noticed at the
+//! next handshake (looked at once a second at most), and [`Credentials::reload`] does it on demand.
+//! Material that does not pass the checks never replaces what works.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustls::{ClientConfig, ServerConfig};
+use tokio::sync::watch;
+
+use super::error::TlsError;
+use super::material::{Material, Stamp};
+use super::metrics::Metrics;
+use crate::config::{Tls, TlsLimits};
+use crate::types::clock::Clock;
+
+/// How often the files are looked at while connections arrive: soon enough for any rotation, and a
+/// handshake storm costs no file system calls.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// One consistent set of credentials.
+#[derive(Clone)]
+pub struct Live {
+    /// For listeners; none when there is no certificate to show.
+    pub server: Option<Arc<ServerConfig>>,
+    /// For dialling; none when there is nobody to trust.
+    pub client: Option<Arc<ClientConfig>>,
+    /// Counts the sets, from 1.
+    pub generation: u64,
+}
+
+/// Credentials that follow their files. Clones share one value.
+#[derive(Clone)]
+pub struct Credentials {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    tls: Tls,
+    limits: TlsLimits,
+    metrics: Metrics,
+    recheck: Duration,
+    live: watch::Sender<Live>,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    at: Instant,
+    stamp: Stamp,
+    /// The last fault, so that it is logged once and not every second.
+    fault: Option<String>,
+}
+
+impl Credentials {
+    /// Reads and publishes the files for the first time.
+    ///
+    /// # Errors
+    /// As [`Material::load`].
+    pub fn open(tls: Tls, limits: TlsLimits, metrics: Metrics) -> Result<Self, TlsError> {
+        Self::open_with(tls, limits, metrics, RECHECK)
+    }
+
+    fn open_with(
+        tls: Tls,
+        limits: TlsLimits,
+        metrics: Metrics,
+        recheck: Duration,
+    ) -> Result<Self, TlsError> {
+        // The stamp first: a file replaced while we read is then seen as changed, not missed.
+        let stamp = Stamp::take(&tls);
+        let material = Material::load(&tls, &limits)?;
+        let live = publishable(&material, &tls, 1)?;
+        announce(&material, &metrics, 1);
+        let seen = Mutex::new(Seen { at: Clock.now(), stamp, fault: None });
+        let live = watch::Sender::new(live);
+        Ok(Self { inner: Arc::new(Inner { tls, limits, metrics, recheck, live, seen }) })
+    }
+
+    /// The set in use.
+    pub fn live(&self) -> Live {
+        self.inner.live.borrow().clone()
+    }
+
+    /// The listener configuration in use.
+    ///
+    /// # Errors
+    /// If there is no certificate to show.
+    pub fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        self.inner.live.borrow().server.clone().ok_or(TlsError::NoCertificate)
+    }
+
+    /// Tells of every replacement.
+    pub fn subscribe(&self) -> watch::Receiver<Live> {
+        self.inner.live.subscribe()
+    }
+
+    /// Reads the files again, changed or not.
+    ///
+    /// # Errors
+    /// As [`Material::load`], and if the new certificate is not valid now; the set in use is kept.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let mut seen = self.inner.seen.lock();
+        self.replace(&mut seen)
+    }
+
+    /// Reads the files again if they changed since they were last looked at. Costs a few `stat`
+    /// calls at most once a second, else nothing; faults are logged and counted.
+    pub fn refresh(&self) {
+        // Whoever finds the lock taken is served by the one who holds it, or a moment later.
+        let Some(mut seen) = self.inner.seen.try_lock() else { return };
+        let now = Clock.now();
+        if now.duration_since(seen.at) < self.inner.recheck {
+            return;
+        }
+        seen.at = now;
+        let changed = Stamp::take(&self.inner.tls) != seen.stamp;
+        if changed || seen.fault.is_some() {
+            // Already logged and counted.
+            let _ = self.replace(&mut seen);
+        }
+    }
+
+    fn replace(&self, seen: &mut Seen) -> Result<(), TlsError> {
+        let inner = &*self.inner;
+        seen.stamp = Stamp::take(&inner.tls);
+        let generation = inner.live.borrow().generation + 1;
+        match self.load_checked(generation) {
+            Ok(live) => {
+                seen.fault = None;
+                inner.live.send_replace(live);
+                inner.metrics.reloads.with_label_values(&["success"]).inc();
+                tracing::info!(generation, "TLS credentials reloaded");
+                Ok(())
+            }
+            Err(error) => {
+                inner.metrics.reloads.with_label_values(&["failure"]).inc();
+                let text = error.to_string();
+                if seen.fault.as_ref() != Some(&text) {
+                    tracing::error!(error = %text, "TLS reload refused; credentials in use are kept");
+                    seen.fault = Some(text);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn load_checked(&self, generation: u64) -> Result<Live, TlsError> {
+        let inner = &*self.inner;
+        let material = Material::load(&inner.tls, &inner.limits)?;
+        material.check_valid_at(Clock.unix().as_secs().cast_signed())?;
+        let live = publishable(&material, &inner.tls, generation)?;
+        announce(&material, &inner.metrics, generation);
+        Ok(live)
+    }
+}
+
+fn publishable(material: &Material, tls: &Tls, generation: u64) -> Result<Live, TlsError> {
+    let server = match material.server_config() {
+        Ok(config) => Some(Arc::new(config)),
+        Err(TlsError::NoCertificate) => None,
+        Err(error) => return Err(error),
+    };
+    // Members with certificates of their own making cannot verify each other: etcd's rule.
+    let skip_verify = tls.auto && tls.trusted_ca_file.is_none();
+    let client = material.client_config(skip_verify).ok().map(Arc::new);
+    Ok(Live { server, client, generation })
+}
+
+fn announce(material: &Material, metrics: &Metrics, generation: u64) {
+    for warning in material.warnings() {
+        tracing::warn!("{warning}");
+    }
+    if let Some((path, facts)) = material.certificate() {
+        let file = path.display().to_string();
+        metrics.not_after.with_label_values(&[&file]).set(facts.not_after);
+    }
+    metrics.generation.set(generation.cast_signed());
+}

@@ -1,0 +1,153 @@
+//! What can be wrong with TLS material and listeners.
+
+use std::path::PathBuf;
+
+/// Why TLS material cannot be used. The texts name the file and say what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate without its key, or the other way round.
+    #[error(
+        "KeyFile and CertFile must both be present[key: {key}, cert: {cert}]: give both, or neither"
+    )]
+    HalfPair {
+        /// The key's path, empty when it was not given.
+        key: String,
+        /// The certificate's path, empty when it was not given.
+        cert: String,
+    },
+    /// As [`Self::HalfPair`], for the certificate shown when dialling.
+    #[error(
+        "ClientKeyFile and ClientCertFile must both be present or both absent: key: {key}, cert: {cert}"
+    )]
+    HalfClientPair {
+        /// The key's path, empty when it was not given.
+        key: String,
+        /// The certificate's path, empty when it was not given.
+        cert: String,
+    },
+    /// A listener wants TLS and there is no certificate.
+    #[error(
+        "KeyFile and CertFile are not presented: a TLS listener needs a certificate and its key"
+    )]
+    NoCertificate,
+    /// A file cannot be read.
+    #[error("cannot read {what} {path}: {source}; check the path and that this user may read it")]
+    Read {
+        /// What the file should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is read but does not hold what it should.
+    #[error("{what} {path}: {detail}")]
+    Content {
+        /// What the file should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What was found instead and what to do.
+        detail: String,
+    },
+    /// The key belongs to another certificate.
+    #[error(
+        "the key in {key} does not belong to the certificate in {cert}: issue both together, or put \
+         the matching ones side by side"
+    )]
+    KeyMismatch {
+        /// The key file.
+        key: PathBuf,
+        /// The certificate file.
+        cert: PathBuf,
+    },
+    /// The certificate is over. Only a reload refuses this: a start merely warns, as etcd's does.
+    #[error("the certificate in {path} is not valid now: {detail}; the one in use is kept")]
+    NotValidNow {
+        /// The certificate file.
+        path: PathBuf,
+        /// Since when or from when.
+        detail: String,
+    },
+    /// A cipher suite no etcd knows.
+    #[error("unexpected TLS cipher suite {0:?}")]
+    UnknownSuite(String),
+    /// Only cipher suites that this program does not have.
+    #[error(
+        "none of the cipher suites {0} is available here: all use CBC, RC4, 3DES or static RSA; name at \
+         least one ECDHE suite with GCM or CHACHA20"
+    )]
+    NoUsableSuite(String),
+    /// Versions and suites that leave nothing to speak.
+    #[error("min version ({min}) is greater than max version ({max})")]
+    Versions {
+        /// Lowest version asked for.
+        min: &'static str,
+        /// Highest version asked for.
+        max: &'static str,
+    },
+    /// Both ways of naming permitted clients.
+    #[error(
+        "AllowedCN and AllowedHostname are mutually exclusive (cn={cn:?}, hostname={hostname:?})"
+    )]
+    AllowedBoth {
+        /// Common names.
+        cn: String,
+        /// Host names.
+        hostname: String,
+    },
+    /// Client certificates are to be verified and nothing is trusted.
+    #[error(
+        "client certificates cannot be verified: no trusted CA file is given and the system has no CA \
+         bundle; set --trusted-ca-file"
+    )]
+    NoRoots,
+    /// The TLS library refuses the combination.
+    #[error("TLS set-up refused: {0}")]
+    Setup(String),
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be taken.
+    #[error("listen {network} {address}: bind: {source}")]
+    Bind {
+        /// `tcp` or `unix`.
+        network: &'static str,
+        /// What was to be bound.
+        address: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The host name leads nowhere.
+    #[error(
+        "listen tcp {address}: lookup failed: {source}; use an IP address or fix the name's resolution"
+    )]
+    Resolve {
+        /// What was to be bound.
+        address: String,
+        /// What the resolver said.
+        source: std::io::Error,
+    },
+    /// There is a file where the socket should be.
+    #[error("listen unix {path}: the file exists and is not a socket; move it away")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another process answers on the socket.
+    #[error("listen unix {path}: bind: address already in use; another process answers on it")]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A TLS URL without anything to prove an identity with.
+    #[error(
+        "TLS key/cert (--cert-file, --key-file) must be provided for client url {url} with HTTPS scheme"
+    )]
+    NoCredentials {
+        /// The URL.
+        url: String,
+    },
+}

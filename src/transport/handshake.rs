@@ -1,0 +1,243 @@
+//! From an accepted socket to a stream that speaks HTTP: looks at the first bytes, encrypts,
+//! identifies the peer, and says what went wrong otherwise.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error as RustlsError, PeerIncompatible};
+use tokio::io::AsyncWriteExt;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::credentials::Credentials;
+use super::identity::{Identity, PeerCertificate};
+use super::stream::{Prefixed, Stream};
+use super::verify;
+
+/// First byte of every TLS connection.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// HTTP/2 begins with these; no HTTP/1 method does.
+const HTTP2: &[u8] = b"PRI ";
+const ANSWER_TO_PLAINTEXT: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; \
+    charset=utf-8\r\nConnection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Which HTTP a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.0 and 1.1.
+    Http1,
+    /// HTTP/2, and so gRPC.
+    Http2,
+}
+
+/// A connection ready to be served.
+pub(super) struct Ready {
+    pub(super) stream: Prefixed<Stream>,
+    pub(super) protocol: Protocol,
+    pub(super) identity: Identity,
+    /// Whether a TLS handshake was made.
+    pub(super) encrypted: bool,
+}
+
+/// Why a connection came to nothing.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    /// One word of a fixed set, for metrics.
+    pub(super) reason: &'static str,
+    /// The whole story, for the log.
+    pub(super) error: String,
+    /// The name the client asked for.
+    pub(super) server_name: String,
+    /// The certificate it presented.
+    pub(super) certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Rejected {
+    fn new(reason: &'static str, error: impl Into<String>) -> Self {
+        Self { reason, error: error.into(), server_name: String::new(), certificate: None }
+    }
+}
+
+/// What may be spoken on a socket.
+#[derive(Clone)]
+pub(super) struct Terms {
+    /// Unencrypted connections are served.
+    pub(super) plain: bool,
+    /// Encrypted ones are, with these.
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// Greets a new connection within `patience`.
+pub(super) async fn greet(
+    stream: Stream,
+    remote: Arc<str>,
+    terms: &Terms,
+    patience: Duration,
+) -> Result<Ready, Rejected> {
+    match tokio::time::timeout(patience, greet_unhurried(stream, remote, terms)).await {
+        Ok(result) => result,
+        Err(_) => Err(Rejected::new(
+            "timeout",
+            format!("no complete handshake or request line within {patience:?}"),
+        )),
+    }
+}
+
+async fn greet_unhurried(
+    stream: Stream,
+    remote: Arc<str>,
+    terms: &Terms,
+) -> Result<Ready, Rejected> {
+    let is_tls = |seen: &[u8]| seen.first() == Some(&TLS_HANDSHAKE);
+    let stream = Prefixed::sniff(stream, HTTP2.len(), is_tls).await.map_err(|e| lost(&e))?;
+    match &terms.credentials {
+        _ if stream.first_bytes().is_empty() => Err(Rejected::new("closed", "EOF")),
+        Some(credentials) if is_tls(stream.first_bytes()) => {
+            encrypt(stream, remote, credentials).await
+        }
+        _ if !terms.plain => Err(refuse_plaintext(stream).await),
+        None if is_tls(stream.first_bytes()) => Err(Rejected::new(
+            "tls_on_plaintext",
+            "client sent a TLS handshake to a plaintext listener; use http:// in the client's endpoint, \
+             or give the listener an https:// URL and certificates",
+        )),
+        _ => {
+            let protocol = by_first_bytes(&stream);
+            let identity = Identity { certificate: None, remote, tls: false };
+            Ok(Ready { stream, protocol, identity, encrypted: false })
+        }
+    }
+}
+
+fn by_first_bytes<S: tokio::io::AsyncRead + Unpin>(stream: &Prefixed<S>) -> Protocol {
+    if stream.first_bytes().starts_with(HTTP2) { Protocol::Http2 } else { Protocol::Http1 }
+}
+
+async fn refuse_plaintext(mut stream: Prefixed<Stream>) -> Rejected {
+    let http2 = by_first_bytes(&stream) == Protocol::Http2;
+    if !http2 {
+        // Best effort: the peer may be gone already, and is refused either way.
+        let _ = stream.write_all(ANSWER_TO_PLAINTEXT).await;
+        let _ = stream.shutdown().await;
+    }
+    Rejected::new(
+        "plaintext",
+        "tls: first record does not look like a TLS handshake: client speaks plaintext to a TLS \
+         listener; use https:// in its endpoint",
+    )
+}
+
+async fn encrypt(
+    stream: Prefixed<Stream>,
+    remote: Arc<str>,
+    credentials: &Credentials,
+) -> Result<Ready, Rejected> {
+    credentials.refresh();
+    let config =
+        credentials.server().map_err(|e| Rejected::new("no_certificate", e.to_string()))?;
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let start = hello.await.map_err(|error| failed(&error))?;
+    let server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
+    let (result, shown) = verify::watching(start.into_stream(config)).await;
+    let tls = result.map_err(|error| Rejected {
+        error: shown.refusal.unwrap_or_else(|| tell(&error)),
+        certificate: shown.certificate.clone(),
+        server_name,
+        ..failed(&error)
+    })?;
+    let certificate = match shown.certificate {
+        Some(certificate) => Some(certificate),
+        None => presented(&tls)?,
+    };
+    let identity = Identity { certificate, remote, tls: true };
+    let negotiated = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    let (least, by_alpn) = match negotiated.as_deref() {
+        Some(b"h2") => (0, Some(Protocol::Http2)),
+        Some(_) => (0, Some(Protocol::Http1)),
+        // Clients without ALPN are served by what they say.
+        None => (HTTP2.len(), None),
+    };
+    let stream: Stream = Box::new(tls);
+    let stream = Prefixed::sniff(stream, least, |_| false).await.map_err(|error| failed(&error))?;
+    let protocol = by_alpn.unwrap_or_else(|| by_first_bytes(&stream));
+    Ok(Ready { stream, protocol, identity, encrypted: true })
+}
+
+/// The certificate of a session that was taken up again, when the verifier was not asked.
+fn presented<S>(tls: &TlsStream<S>) -> Result<Option<Arc<PeerCertificate>>, Rejected> {
+    let Some(leaf) = tls.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
+        return Ok(None);
+    };
+    match PeerCertificate::from_der(leaf) {
+        Ok(certificate) => Ok(Some(Arc::new(certificate))),
+        Err(error) => Err(Rejected::new("other", error)),
+    }
+}
+
+fn lost(error: &io::Error) -> Rejected {
+    Rejected::new("closed", error.to_string())
+}
+
+fn failed(error: &io::Error) -> Rejected {
+    Rejected::new(reason(error), tell(error))
+}
+
+fn tell(error: &io::Error) -> String {
+    let hint = match reason(error) {
+        "no_certificate" => "; give the client a certificate (--cert, --key)",
+        "unknown_ca" => "; the certificate is not signed by an authority in --trusted-ca-file",
+        "expired" => "; issue the client a new certificate",
+        "not_yet_valid" => "; compare the clocks of both machines",
+        "purpose" => "; the certificate lacks the clientAuth purpose",
+        "client_distrusts_us" => {
+            "; the client does not trust this server: give it our CA (--cacert)"
+        }
+        _ => "",
+    };
+    format!("{error}{hint}")
+}
+
+/// One word for why a handshake failed.
+fn reason(error: &io::Error) -> &'static str {
+    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
+        return if error.kind() == io::ErrorKind::UnexpectedEof { "closed" } else { "io" };
+    };
+    match cause {
+        RustlsError::NoCertificatesPresented => "no_certificate",
+        RustlsError::InvalidCertificate(fault) => certificate_reason(fault),
+        RustlsError::PeerIncompatible(
+            PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::Tls13RequiredForQuic
+            | PeerIncompatible::SupportedVersionsExtensionRequired,
+        ) => "version",
+        RustlsError::PeerIncompatible(_) => "no_common_suite",
+        RustlsError::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired,
+        ) => "client_distrusts_us",
+        RustlsError::AlertReceived(_) => "client_alert",
+        RustlsError::InvalidMessage(_) | RustlsError::InappropriateMessage { .. } => "malformed",
+        _ => "other",
+    }
+}
+
+fn certificate_reason(fault: &CertificateError) -> &'static str {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "not_yet_valid"
+        }
+        CertificateError::Revoked => "revoked",
+        CertificateError::UnknownIssuer => "unknown_ca",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "purpose"
+        }
+        CertificateError::ApplicationVerificationFailure => "not_allowed",
+        CertificateError::BadSignature => "bad_signature",
+        _ => "bad_certificate",
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is at the other end of a connection, as far as the connection can tell.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+/// What is known about the peer of a connection; every request carries it in its extensions.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate the peer proved to own; none without TLS or when none was demanded.
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The peer's address; `@` for an unnamed Unix socket, as Go prints it.
+    pub remote: Arc<str>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// The readable parts of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// The subject's common name, empty when there is none. This is the user name of etcd's
+    /// certificate authentication.
+    pub common_name: String,
+    /// Host names among the alternative names.
+    pub dns_names: Vec<String>,
+    /// Addresses among the alternative names.
+    pub ip_addresses: Vec<IpAddr>,
+    /// URIs among the alternative names.
+    pub uris: Vec<String>,
+    /// The serial number in lower-case hex without leading zeros.
+    pub serial: String,
+    /// First second of validity, Unix time.
+    pub not_before: i64,
+    /// Last second of validity, Unix time.
+    pub not_after: i64,
+    /// Whether it may sign other certificates.
+    pub is_ca: bool,
+    /// Whether its purposes, if it names any, include serving.
+    pub serves: bool,
+}
+
+impl PeerCertificate {
+    /// Reads a certificate in DER; the error text says why it is none.
+    ///
+    /// # Errors
+    /// If the bytes are not an X.509 certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, String> {
+        let (_, parsed) = X509Certificate::from_der(der)
+            .map_err(|error| format!("not an X.509 certificate: {error}"))?;
+        let common_name = parsed.subject().iter_common_name().next();
+        let purposes = parsed.extended_key_usage().ok().flatten();
+        let mut certificate = Self {
+            common_name: common_name.and_then(|name| name.as_str().ok()).unwrap_or("").to_owned(),
+            serial: hex(significant(parsed.raw_serial())),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+            is_ca: parsed.is_ca(),
+            serves: purposes.is_none_or(|found| found.value.any || found.value.server_auth),
+            ..Self::default()
+        };
+        if let Ok(Some(names)) = parsed.subject_alternative_name() {
+            for name in &names.value.general_names {
+                certificate.add(name);
+            }
+        }
+        Ok(certificate)
+    }
+
+    fn add(&mut self, name: &GeneralName<'_>) {
+        match name {
+            GeneralName::DNSName(name) => self.dns_names.push((*name).to_owned()),
+            GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+            GeneralName::IPAddress(bytes) => {
+                let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+                let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+                self.ip_addresses.extend(address);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why the certificate is not valid at `now`, Unix seconds; `None` when it is.
+    pub fn invalid_at(&self, now: i64) -> Option<String> {
+        if now > self.not_after {
+            return Some(format!("it expired {} ago", days(now - self.not_after)));
+        }
+        (now < self.not_before).then(|| {
+            format!("it becomes valid in {}; check the clock", days(self.not_before - now))
+        })
+    }
+}
+
+/// A span in the unit a person would use.
+pub(super) fn days(seconds: i64) -> String {
+    match seconds {
+        0..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A serial number without the zero bytes some encoders put in front.
+pub(super) fn significant(serial: &[u8]) -> &[u8] {
+    let first = serial.iter().position(|byte| *byte != 0).unwrap_or(serial.len());
+    serial.get(first..).unwrap_or_default()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

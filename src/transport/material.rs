@@ -1,0 +1,276 @@
+//! Certificates, keys and lists read from disk, checked, and turned into what rustls works with.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
+
+use super::error::TlsError;
+use super::identity::{PeerCertificate, days};
+use super::verify::{AnyServer, Clients, Rules};
+use super::{pem, provider, roots};
+use crate::config::{Tls, TlsLimits};
+use crate::types::clock::Clock;
+
+/// Sessions kept for clients that come back; only where no client certificate is verified.
+const RESUMABLE_SESSIONS: usize = 4096;
+/// A certificate that ends sooner than this is worth a warning at every load.
+const EXPIRY_WARNING_SECONDS: i64 = 30 * 86_400;
+
+/// Everything TLS needs, read from the configured files at one moment and found consistent.
+#[derive(Debug)]
+pub struct Material {
+    pair: Option<Pair>,
+    dialling_pair: Option<Pair>,
+    trusted: Option<Arc<RootCertStore>>,
+    rules: Rules,
+    provider: Arc<CryptoProvider>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    key: Arc<CertifiedKey>,
+    facts: PeerCertificate,
+    path: PathBuf,
+}
+
+impl Material {
+    /// Reads and checks the files of `tls`. Nothing need be given: without a certificate there is
+    /// just no [`Self::server_config`].
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should, a key without its certificate or
+    /// of another one, rules that contradict each other, suites and versions that leave nothing.
+    pub fn load(tls: &Tls, limits: &TlsLimits) -> Result<Self, TlsError> {
+        let chosen = provider::choose(limits)?;
+        let versions = provider::versions(limits)?;
+        let (pair, dialling_pair) = load_pairs(tls)?;
+        let trusted = match &tls.trusted_ca_file {
+            Some(path) => Some(roots::from_file(path)?),
+            None if tls.client_cert_auth => Some(roots::system()?),
+            None => None,
+        };
+        let (rules, provider) = (load_rules(tls)?, chosen.provider);
+        let warnings = Vec::new();
+        let mut material =
+            Self { pair, dialling_pair, trusted, rules, provider, versions, warnings };
+        if !chosen.left_out.is_empty() {
+            let names = chosen.left_out.join(",");
+            material.warnings.push(format!("cipher suites not available here, left out: {names}"));
+        }
+        material.collect_warnings(tls);
+        Ok(material)
+    }
+
+    /// What deserves an operator's attention although it works.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The certificate the listener shows, with its file.
+    pub fn certificate(&self) -> Option<(&Path, &PeerCertificate)> {
+        self.pair.as_ref().map(|pair| (pair.path.as_path(), &pair.facts))
+    }
+
+    /// Refuses a listener certificate that is not valid at `now`, Unix seconds.
+    ///
+    /// # Errors
+    /// If it expired or is not valid yet.
+    pub fn check_valid_at(&self, now: i64) -> Result<(), TlsError> {
+        let Some(pair) = &self.pair else { return Ok(()) };
+        match pair.facts.invalid_at(now) {
+            Some(detail) => Err(TlsError::NotValidNow { path: pair.path.clone(), detail }),
+            None => Ok(()),
+        }
+    }
+
+    /// The configuration of a listener.
+    ///
+    /// # Errors
+    /// If there is no certificate, or the TLS library refuses the combination.
+    pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
+        let pair = self.pair.as_ref().ok_or(TlsError::NoCertificate)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&self.versions)
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        let builder = match &self.trusted {
+            Some(trusted) => builder.with_client_cert_verifier(self.client_verifier(trusted)?),
+            None => builder.with_no_client_auth(),
+        };
+        let resolver = SingleCertAndKey::from(CertifiedKey::clone(&pair.key));
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if self.trusted.is_some() {
+            // A resumed session is not verified again: a certificate that expired or was revoked
+            // meanwhile would live on. A full handshake costs a fraction of a millisecond.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+        }
+        Ok(config)
+    }
+
+    fn client_verifier(&self, trusted: &Arc<RootCertStore>) -> Result<Arc<Clients>, TlsError> {
+        let provider = Arc::clone(&self.provider);
+        let chain = WebPkiClientVerifier::builder_with_provider(Arc::clone(trusted), provider)
+            .build()
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        Ok(Arc::new(Clients { chain, rules: self.rules.clone() }))
+    }
+
+    /// The configuration for dialling others: trusts the given authorities, or the system's when
+    /// none were given, or (`skip_verify`) anybody.
+    ///
+    /// # Errors
+    /// If the system has no authorities either, or the TLS library refuses the combination.
+    pub fn client_config(&self, skip_verify: bool) -> Result<ClientConfig, TlsError> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&self.versions)
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        let builder = if skip_verify {
+            let verifier = AnyServer(Arc::clone(&self.provider));
+            let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        } else {
+            let trusted =
+                self.trusted.as_ref().map_or_else(roots::system, |own| Ok(own.clone()))?;
+            builder.with_root_certificates(trusted)
+        };
+        let pair = self.dialling_pair.as_ref().or(self.pair.as_ref());
+        let mut config = match pair {
+            Some(pair) => {
+                let resolver = SingleCertAndKey::from(CertifiedKey::clone(&pair.key));
+                builder.with_client_cert_resolver(Arc::new(resolver))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+
+    fn collect_warnings(&mut self, tls: &Tls) {
+        let now = Clock.unix().as_secs().cast_signed();
+        for pair in [&self.pair, &self.dialling_pair].into_iter().flatten() {
+            let path = pair.path.display();
+            let left = pair.facts.not_after - now;
+            if let Some(detail) = pair.facts.invalid_at(now) {
+                self.warnings.push(format!("certificate {path}: {detail}; peers will refuse it"));
+            } else if left < EXPIRY_WARNING_SECONDS {
+                let left = days(left);
+                self.warnings.push(format!("certificate {path}: expires in {left}; renew it"));
+            }
+        }
+        if let Some(pair) = &self.pair {
+            let (path, facts) = (pair.path.display(), &pair.facts);
+            if facts.dns_names.is_empty() && facts.ip_addresses.is_empty() {
+                let text = "names no host or address (SAN); clients that verify names refuse it";
+                self.warnings.push(format!("certificate {path}: {text}"));
+            }
+            if !facts.serves {
+                let text = "its purposes do not include serverAuth; clients refuse it";
+                self.warnings.push(format!("certificate {path}: {text}"));
+            }
+        }
+        for key in [&tls.key_file, &tls.client_key_file].into_iter().flatten() {
+            let mode = std::fs::metadata(key).map_or(0, |found| found.permissions().mode());
+            if mode & 0o004 != 0 {
+                let text = "every user of this machine can read it; use mode 0600";
+                self.warnings.push(format!("private key {}: {text}", key.display()));
+            }
+        }
+    }
+}
+
+fn load_pairs(tls: &Tls) -> Result<(Option<Pair>, Option<Pair>), TlsError> {
+    let half = |key, cert| TlsError::HalfPair { key, cert };
+    let half_client = |key, cert| TlsError::HalfClientPair { key, cert };
+    Ok((
+        load_pair(tls.cert_file.as_deref(), tls.key_file.as_deref(), half)?,
+        load_pair(tls.client_cert_file.as_deref(), tls.client_key_file.as_deref(), half_client)?,
+    ))
+}
+
+fn load_pair(
+    cert: Option<&Path>,
+    key: Option<&Path>,
+    half: impl FnOnce(String, String) -> TlsError,
+) -> Result<Option<Pair>, TlsError> {
+    let text = |path: Option<&Path>| path.map(|p| p.display().to_string()).unwrap_or_default();
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return Ok(None),
+        _ => return Err(half(text(key), text(cert))),
+    };
+    let what = "certificate";
+    let chain = pem::certificates(what, cert)?;
+    let content = |detail| TlsError::Content { what, path: cert.to_owned(), detail };
+    let facts = match chain.first() {
+        Some(leaf) => PeerCertificate::from_der(leaf).map_err(content)?,
+        None => return Ok(None),
+    };
+    let signer = provider::signing_key(&pem::private_key(key)?).map_err(|_| TlsError::Content {
+        what: "private key",
+        path: key.to_owned(),
+        detail:
+            "kind of key not supported here; use RSA (2048 bits or more), ECDSA P-256, ECDSA P-384 \
+                 or Ed25519"
+                .to_owned(),
+    })?;
+    let certified = CertifiedKey::new(chain, signer);
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(Error::InconsistentKeys(_)) => {
+            return Err(TlsError::KeyMismatch { key: key.to_owned(), cert: cert.to_owned() });
+        }
+        Err(error) => return Err(content(format!("certificate not usable: {error}"))),
+    }
+    Ok(Some(Pair { key: Arc::new(certified), facts, path: cert.to_owned() }))
+}
+
+fn load_rules(tls: &Tls) -> Result<Rules, TlsError> {
+    let named = |list: &[String]| -> Vec<String> {
+        list.iter().filter(|name| !name.is_empty()).cloned().collect()
+    };
+    let (allowed_cn, allowed_hostname) = (named(&tls.allowed_cn), named(&tls.allowed_hostname));
+    if !allowed_cn.is_empty() && !allowed_hostname.is_empty() {
+        let (cn, hostname) = (allowed_cn.join(","), allowed_hostname.join(","));
+        return Err(TlsError::AllowedBoth { cn, hostname });
+    }
+    let revoked = tls.crl_file.as_deref().map(pem::revoked).transpose()?.unwrap_or_default();
+    Ok(Rules { allowed_cn, allowed_hostname, revoked })
+}
+
+/// What the file system says of the configured files; differs when one was replaced or rewritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Vec<Option<(u64, u64, i64, i64)>>);
+
+impl Stamp {
+    /// Looks at every configured file. Symbolic links are followed: mounted secrets are swapped by
+    /// turning one.
+    pub(super) fn take(tls: &Tls) -> Self {
+        let files = [
+            &tls.cert_file,
+            &tls.key_file,
+            &tls.client_cert_file,
+            &tls.client_key_file,
+            &tls.trusted_ca_file,
+            &tls.crl_file,
+        ];
+        Self(files.into_iter().flatten().map(|path| of_file(path)).collect())
+    }
+}
+
+fn of_file(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+}

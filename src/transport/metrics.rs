@@ -1,0 +1,60 @@
+//! What is counted about sockets and certificates.
+
+use crate::telemetry::metrics::{
+    HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, buckets,
+};
+
+/// Counters of all listeners of a node; made once per registry, clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Open connections by listener.
+    pub(super) connections: IntGaugeVec,
+    /// Handshakes that came to nothing, by listener and reason.
+    pub(super) handshake_failures: IntCounterVec,
+    /// Seconds from the first byte to an encrypted connection, by listener.
+    pub(super) handshake_seconds: HistogramVec,
+    /// Reloads by result.
+    pub(super) reloads: IntCounterVec,
+    /// How many times credentials have been replaced.
+    pub(super) generation: IntGauge,
+    /// End of each certificate in use.
+    pub(super) not_after: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers them, or finds them registered.
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            connections: registry.gauge_vec(
+                "etcd_network_connections",
+                "The number of open connections by listener.",
+                &["listener"],
+            ),
+            handshake_failures: registry.counter_vec(
+                "etcd_tls_handshake_failures_total",
+                "The total number of TLS handshakes that failed, by listener and reason.",
+                &["listener", "reason"],
+            ),
+            handshake_seconds: registry.histogram_vec(
+                "etcd_tls_handshake_seconds",
+                "The duration of successful TLS handshakes in seconds, by listener.",
+                buckets::disk(),
+                &["listener"],
+            ),
+            reloads: registry.counter_vec(
+                "etcd_tls_reload_total",
+                "The total number of times TLS files were read again, by result.",
+                &["result"],
+            ),
+            generation: registry.gauge(
+                "etcd_tls_generation",
+                "The number of TLS credential sets taken into use since start.",
+            ),
+            not_after: registry.gauge_vec(
+                "etcd_tls_certificate_not_after_timestamp_seconds",
+                "The end of validity of a certificate in use, Unix seconds.",
+                &["file"],
+            ),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Decides whether a peer's certificate is good enough, beyond the signature chain.
+//!
+//! All rules run inside the handshake, so that they hold on every listener and for every protocol:
+//! there is no door behind which a revoked certificate still works.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+
+use super::identity::{PeerCertificate, hex, significant};
+
+tokio::task_local! {
+    /// What the verifier saw during the handshake this task is performing. The library reports a
+    /// refusal without the certificate, and an operator needs both.
+    static SHOWN: RefCell<Shown>;
+}
+
+/// What a peer presented during one handshake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    /// Its certificate, if it could be read.
+    pub(super) certificate: Option<Arc<PeerCertificate>>,
+    /// Why our own rules refused it; chain faults are told by the handshake's error.
+    pub(super) refusal: Option<String>,
+}
+
+/// Performs a handshake and returns, beside its result, what the peer presented.
+pub(super) async fn watching<F: Future>(handshake: F) -> (F::Output, Shown) {
+    SHOWN
+        .scope(RefCell::default(), async {
+            let result = handshake.await;
+            (result, SHOWN.with(RefCell::take))
+        })
+        .await
+}
+
+fn note(change: impl FnOnce(&mut Shown)) {
+    // Outside `watching`, as on the dialling side, there is nobody to tell.
+    let _ = SHOWN.try_with(|shown| change(&mut shown.borrow_mut()));
+}
+
+/// What is asked of a client certificate once its chain is good.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    /// Common names that may connect; any when empty.
+    pub(super) allowed_cn: Vec<String>,
+    /// Names of which the certificate must be valid for one; any when empty.
+    pub(super) allowed_hostname: Vec<String>,
+    /// Serial numbers that may not, whoever issued them: etcd compares nothing else.
+    pub(super) revoked: HashSet<Vec<u8>>,
+}
+
+impl Rules {
+    fn check(&self, presented: &[&CertificateDer<'_>]) -> Result<(), Error> {
+        let Some(leaf) = presented.first() else { return Ok(()) };
+        for certificate in presented.iter().filter(|_| !self.revoked.is_empty()) {
+            self.check_revoked(certificate)?;
+        }
+        if !self.allowed_cn.is_empty() {
+            let name = read(leaf)?.common_name;
+            if !self.allowed_cn.contains(&name) {
+                return Err(refuse(&format!(
+                    "its common name {name:?} is not among the allowed ones"
+                )));
+            }
+        }
+        if !self.allowed_hostname.is_empty() && !self.is_for_allowed_host(leaf)? {
+            return Err(refuse("it is valid for none of the allowed host names"));
+        }
+        Ok(())
+    }
+
+    fn check_revoked(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let serial = significant(parsed.raw_serial());
+        if self.revoked.contains(serial) {
+            note(|shown| {
+                shown.refusal = Some(format!("certificate serial {} revoked", hex(serial)))
+            });
+            return Err(Error::InvalidCertificate(CertificateError::Revoked));
+        }
+        Ok(())
+    }
+
+    fn is_for_allowed_host(&self, leaf: &CertificateDer<'_>) -> Result<bool, Error> {
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        Ok(self.allowed_hostname.iter().any(|host| {
+            ServerName::try_from(host.as_str())
+                .is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+        }))
+    }
+}
+
+fn read(certificate: &CertificateDer<'_>) -> Result<PeerCertificate, Error> {
+    PeerCertificate::from_der(certificate)
+        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))
+}
+
+fn refuse(reason: &str) -> Error {
+    note(|shown| {
+        shown.refusal = Some(format!("client certificate authentication failed: {reason}"))
+    });
+    Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
+}
+
+/// Verifies clients: chain and purpose as the library does, then our [`Rules`].
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) chain: Arc<dyn ClientCertVerifier>,
+    pub(super) rules: Rules,
+}
+
+impl ClientCertVerifier for Clients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        note(|shown| shown.certificate = PeerCertificate::from_der(leaf).ok().map(Arc::new));
+        let verified = self.chain.verify_client_cert(leaf, intermediates, now)?;
+        let presented: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
+        self.rules.check(&presented)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Accepts any server that owns the key of the certificate it shows: encryption without knowing
+/// whom one talks to, for `--insecure-skip-tls-verify` only.
+#[derive(Debug)]
+pub(super) struct AnyServer(pub(super) Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
