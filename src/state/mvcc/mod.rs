@@ -1,5 +1,6 @@
 //! Keys, their histories and their values.
 
 pub mod cache;
-pub mod checkpoint;
 pub mod index;
+
+pub use index::checkpoint;

@@ -2,13 +2,27 @@
 //!
 //! One writer owns an [`Index`]; readers hold a [`Root`], which never changes once they have it.
 
+mod bulk;
+pub mod checkpoint;
+mod codec;
+mod keys;
+#[cfg(test)]
 mod model;
+mod node;
+mod past;
+mod root;
+mod slot;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use bytes::Bytes;
 
 use crate::types::revision::Revision;
 
-pub use model::{Index, Root};
+pub use root::Root;
+pub use writer::Index;
 
 /// What the index knows about a live key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

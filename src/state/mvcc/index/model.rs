@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{KeyMeta, Step};
+use super::KeyMeta;
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
 
@@ -28,31 +28,36 @@ type Map = BTreeMap<Bytes, Entry>;
 
 /// The index at one moment. Cheap to clone; never changes.
 #[derive(Clone, Debug, Default)]
-pub struct Root(Arc<Map>);
+pub(super) struct Root(Arc<Map>);
 
 /// The index and its single writer.
 #[derive(Debug, Default)]
-pub struct Index(Root);
+pub(super) struct Index(Root);
 
 impl Index {
     /// An empty index.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// The index as it is now, for readers elsewhere.
-    pub fn root(&self) -> Root {
+    pub(super) fn root(&self) -> Root {
         self.0.clone()
     }
 
     /// The index as it is now, for the writer itself: sees its own unpublished changes and costs
     /// nothing.
-    pub fn view(&self) -> &Root {
+    pub(super) fn view(&self) -> &Root {
         &self.0
     }
 
     /// Records a put. Returns the key's new state and its previous one if it was live.
-    pub fn put(&mut self, key: &Bytes, at: Revision, lease: i64) -> (KeyMeta, Option<KeyMeta>) {
+    pub(super) fn put(
+        &mut self,
+        key: &Bytes,
+        at: Revision,
+        lease: i64,
+    ) -> (KeyMeta, Option<KeyMeta>) {
         let before = self.0.get(key);
         let meta = KeyMeta {
             create: before.map_or(at.main, |before| before.create),
@@ -65,73 +70,55 @@ impl Index {
     }
 
     /// Records a put whose outcome is known, as when reading records back.
-    pub fn restore(&mut self, key: &Bytes, meta: KeyMeta) {
-        let entry = Arc::make_mut(&mut self.0.0).entry(key.clone()).or_default();
+    pub(super) fn restore(&mut self, key: &[u8], meta: KeyMeta) {
+        let entry = Arc::make_mut(&mut self.0.0).entry(Bytes::copy_from_slice(key)).or_default();
         entry.live = Some(meta);
         entry.history.push((meta.modified, false));
     }
 
     /// Records a deletion. Returns the previous state; `None` when the key was not live, in which
     /// case nothing is recorded.
-    pub fn tombstone(&mut self, key: &[u8], at: Revision) -> Option<KeyMeta> {
+    pub(super) fn tombstone(&mut self, key: &[u8], at: Revision) -> Option<KeyMeta> {
         let before = self.0.get(key)?;
-        self.restore_tombstone(&Bytes::copy_from_slice(key), at);
+        self.restore_tombstone(key, at);
         Some(before)
     }
 
     /// Records a deletion found among the records, whatever the key was before: a compaction may
     /// have left a tombstone alone.
-    pub fn restore_tombstone(&mut self, key: &Bytes, at: Revision) {
-        let entry = Arc::make_mut(&mut self.0.0).entry(key.clone()).or_default();
+    pub(super) fn restore_tombstone(&mut self, key: &[u8], at: Revision) {
+        let entry = Arc::make_mut(&mut self.0.0).entry(Bytes::copy_from_slice(key)).or_default();
         entry.live = None;
         entry.history.push((at, true));
     }
 
-    /// Sweeps some keys of a compaction at main revision `at`, beginning at `from`. Of each key
-    /// stays what is newer than `at` and the newest record that is not, unless that is a tombstone
-    /// older than `at`.
-    pub fn compact_step(&mut self, at: i64, from: Option<Bytes>, max_leaves: usize) -> Step {
+    /// A whole compaction; the dropped records in no particular order.
+    pub(super) fn compact(&mut self, at: i64) -> Vec<(Revision, bool)> {
+        let mut dropped = Vec::new();
         let map = Arc::make_mut(&mut self.0.0);
-        let start = from.map_or(Bound::Unbounded, Bound::Included);
-        let mut step = Step::default();
-        let mut dead = Vec::new();
-        for (count, (key, entry)) in
-            map.range_mut::<Bytes, _>((start, Bound::Unbounded)).enumerate()
-        {
-            if count == max_leaves.max(1) * 64 {
-                step.next = Some(key.clone());
-                break;
-            }
+        for entry in map.values_mut() {
             let older = entry.history.iter().filter(|(revision, _)| revision.main <= at).count();
             let Some(mut cut) = older.checked_sub(1) else { continue };
-            if entry
-                .history
-                .get(cut)
-                .is_some_and(|(revision, tombstone)| *tombstone && revision.main < at)
-            {
+            let (revision, tombstone) = entry.history[cut];
+            if tombstone && revision.main < at {
                 cut += 1;
             }
-            step.dropped.extend(entry.history.drain(..cut));
-            if entry.history.is_empty() {
-                dead.push(key.clone());
-            }
+            dropped.extend(entry.history.drain(..cut));
         }
-        for key in dead {
-            map.remove(&key);
-        }
-        step
+        map.retain(|_, entry| !entry.history.is_empty());
+        dropped
     }
 }
 
 impl Root {
     /// The key's state if it is live.
-    pub fn get(&self, key: &[u8]) -> Option<KeyMeta> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<KeyMeta> {
         self.0.get(key)?.live
     }
 
     /// The newest record of the key at or below main revision `rev`; `None` if there is none or it
     /// is a tombstone.
-    pub fn get_at(&self, key: &[u8], rev: i64) -> Option<Revision> {
+    pub(super) fn get_at(&self, key: &[u8], rev: i64) -> Option<Revision> {
         self.0.get(key)?.at(rev)
     }
 
@@ -146,7 +133,7 @@ impl Root {
     }
 
     /// Visits the live keys of a range in ascending order until told to stop.
-    pub fn for_each(
+    pub(super) fn for_each(
         &self,
         range: &KeyRange,
         mut visit: impl FnMut(&[u8], KeyMeta) -> ControlFlow<()>,
@@ -159,7 +146,7 @@ impl Root {
     }
 
     /// As [`Self::for_each`], in descending order.
-    pub fn for_each_rev(
+    pub(super) fn for_each_rev(
         &self,
         range: &KeyRange,
         mut visit: impl FnMut(&[u8], KeyMeta) -> ControlFlow<()>,
@@ -173,7 +160,7 @@ impl Root {
 
     /// Visits the keys of a range that were live at main revision `rev`, ascending, each with the
     /// record that held its value then.
-    pub fn for_each_at(
+    pub(super) fn for_each_at(
         &self,
         range: &KeyRange,
         rev: i64,
@@ -187,32 +174,22 @@ impl Root {
     }
 
     /// How many keys of the range are live.
-    pub fn count(&self, range: &KeyRange) -> u64 {
+    pub(super) fn count(&self, range: &KeyRange) -> u64 {
         self.entries(range).filter(|(_, entry)| entry.live.is_some()).count() as u64
     }
 
     /// How many keys of the range were live at main revision `rev`. Walks the range.
-    pub fn count_at(&self, range: &KeyRange, rev: i64) -> u64 {
+    pub(super) fn count_at(&self, range: &KeyRange, rev: i64) -> u64 {
         self.entries(range).filter(|(_, entry)| entry.at(rev).is_some()).count() as u64
     }
 
     /// How many keys are live.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.count(&KeyRange::From(Bytes::new()))
     }
 
-    /// Whether no key is live.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// How many records the index refers to, tombstones included.
-    pub fn revisions(&self) -> u64 {
+    pub(super) fn revisions(&self) -> u64 {
         self.0.values().map(|entry| entry.history.len() as u64).sum()
-    }
-
-    /// An estimate of the memory the index takes, in bytes.
-    pub fn memory(&self) -> u64 {
-        self.0.iter().map(|(key, entry)| (key.len() + 128 + entry.history.len() * 24) as u64).sum()
     }
 }
