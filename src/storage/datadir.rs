@@ -61,7 +61,8 @@ impl DataDir {
             }
             Phase::Started(identity) => Some(identity),
         };
-        let mut dir = Self { root: root.to_path_buf(), wal, generation: 0, identity, _locks: locks };
+        let mut dir =
+            Self { root: root.to_path_buf(), wal, generation: 0, identity, _locks: locks };
         for folder in [member.clone(), dir.wal.clone(), member.join("state"), dir.checkpoint()] {
             create_private(&folder)?;
         }

@@ -197,7 +197,8 @@ impl Batch {
     /// Makes the changes visible. May wait for the disk, seconds in bad times. After an error the
     /// database takes no more writes and the process must stop.
     pub fn commit(self) -> Result<(), StorageError> {
-        for space in Space::ALL.into_iter().filter(|space| self.touched.get(space.slot()) == Some(&true))
+        for space in
+            Space::ALL.into_iter().filter(|space| self.touched.get(space.slot()) == Some(&true))
         {
             stall::wait_for_room(&self.engine.inner.db, space, self.engine.space(space))?;
         }
@@ -241,9 +242,10 @@ fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
     match (from, to) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
-            from >= to
-        }
+        (
+            Bound::Included(from) | Bound::Excluded(from),
+            Bound::Included(to) | Bound::Excluded(to),
+        ) => from >= to,
     }
 }
 

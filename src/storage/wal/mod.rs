@@ -37,11 +37,7 @@ impl Wal {
     }
 
     /// Appends entries; `done` is called when they are durable.
-    pub fn append(
-        &self,
-        frames: Vec<Frame>,
-        done: impl FnOnce(io::Result<()>) + Send + 'static,
-    ) {
+    pub fn append(&self, frames: Vec<Frame>, done: impl FnOnce(io::Result<()>) + Send + 'static) {
         self.log.lock().frames.extend(frames);
         done(Ok(()));
     }

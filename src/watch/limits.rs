@@ -1,0 +1,32 @@
+//! How much watchers may take, and why each bound is where it is.
+
+/// Watchers on one stream. Busy operators hold some thousands; etcd has no bound, which lets one
+/// client exhaust the server.
+pub const WATCHERS_PER_STREAM: usize = 65_536;
+
+/// Watchers on the whole server: about 400 bytes each, so some 400 MB when all are taken.
+pub const WATCHERS: usize = 1_000_000;
+
+/// Bytes of keys and range ends held for the watchers of one stream. Keys may be as long as a
+/// request, so a count alone bounds nothing.
+pub const RANGE_BYTES_PER_STREAM: usize = 32 << 20;
+
+/// Responses waiting on one stream before its watchers fall behind; etcd's channel holds as many.
+pub const QUEUED_RESPONSES: usize = 128;
+
+/// Bytes of events waiting on one stream before its watchers fall behind. One response may be
+/// larger: an empty queue takes any.
+pub const QUEUED_BYTES: usize = 4 << 20;
+
+/// Bytes of events waiting on all streams together. Above it only empty queues take a response, so
+/// that slow readers cannot add up to the memory of the machine.
+pub const QUEUED_BYTES_IN_ALL: usize = 256 << 20;
+
+/// Watchers served by one catch-up round: they share one read of history.
+pub const COHORT: usize = 512;
+
+/// Revisions in one catch-up response, as in etcd.
+pub const REPLAYED_REVISIONS: usize = 1_000;
+
+/// Bytes of events read from history in one round. At least one revision is always read.
+pub const REPLAYED_BYTES: usize = 2 << 20;
