@@ -4,6 +4,7 @@
 //! Nothing here knows what is served: a service goes in, requests with an [`Identity`] come out.
 
 mod credentials;
+mod dialer;
 mod error;
 mod handshake;
 mod identity;
@@ -20,6 +21,7 @@ mod stream;
 mod verify;
 
 pub use credentials::{Credentials, Live};
+pub use dialer::{Connection, DialError, dial};
 pub use error::{BindError, TlsError};
 pub use identity::{Identity, PeerCertificate};
 pub use limits::Limits;
@@ -27,3 +29,4 @@ pub use listener::{BindOptions, Bound, bind, bind_all};
 pub use material::Material;
 pub use metrics::Metrics;
 pub use serve::{Serving, serve};
+pub use stream::Duplex;

@@ -1,0 +1,300 @@
+//! The connection behind all stubs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+use tonic::codegen::InterceptedService;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Uri};
+use tonic::{Request, Status};
+use tower::service_fn;
+
+use super::{ClientError, Endpoint, parse_endpoints};
+use crate::config::{Tls, TlsLimits};
+use crate::proto::etcdserverpb::AuthenticateRequest;
+use crate::proto::etcdserverpb::auth_client::AuthClient;
+use crate::proto::etcdserverpb::cluster_client::ClusterClient;
+use crate::proto::etcdserverpb::kv_client::KvClient;
+use crate::proto::etcdserverpb::lease_client::LeaseClient;
+use crate::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use crate::proto::etcdserverpb::watch_client::WatchClient;
+use crate::proto::health::health_client::HealthClient;
+use crate::transport::{Connection, Material, dial};
+
+/// Largest answer taken, as etcd's client has it: a range is as large as the caller asked for.
+const MAX_ANSWER_BYTES: usize = i32::MAX as usize;
+/// Bytes a server may send ahead, per stream and per connection: ranges and watches come in bulk.
+const STREAM_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+/// Pauses between rounds over endpoints of which none answers.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How to reach a cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Addresses as users write them: `host:port` or a URL.
+    pub endpoints: Vec<String>,
+    /// Files for TLS: own certificate (`cert_file`, `key_file`) and whom to trust
+    /// (`trusted_ca_file`). Giving it makes addresses without a scheme encrypted.
+    pub tls: Option<Tls>,
+    /// Encrypt without verifying the server.
+    pub insecure_skip_verify: bool,
+    /// Time to connect to one endpoint; zero is no limit.
+    pub dial_timeout: Duration,
+    /// Ping a silent connection after this time; zero is never.
+    pub keepalive_time: Duration,
+    /// Time to answer the ping.
+    pub keepalive_timeout: Duration,
+    /// Name and password that [`Client::connect`] authenticates with.
+    pub user: Option<(String, String)>,
+    /// Ask for answers only from members that know a leader.
+    pub require_leader: bool,
+    /// Let calls wait until an endpoint answers instead of failing at once.
+    pub wait_for_ready: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            endpoints: vec!["127.0.0.1:2379".to_owned()],
+            tls: None,
+            insecure_skip_verify: false,
+            dial_timeout: Duration::from_secs(2),
+            keepalive_time: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(6),
+            user: None,
+            require_leader: false,
+            wait_for_ready: false,
+        }
+    }
+}
+
+/// What the stubs send through.
+pub type Transport = InterceptedService<Channel, Metadata>;
+
+/// Adds the metadata of every call.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    token: Option<MetadataValue<Ascii>>,
+    require_leader: bool,
+}
+
+impl Interceptor for Metadata {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        if self.require_leader {
+            metadata.insert("hasleader", MetadataValue::from_static("true"));
+        }
+        if let Some(token) = &self.token {
+            metadata.insert("token", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A client of one cluster; clones share the connection.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+    metadata: Metadata,
+    dialer: Arc<Dialer>,
+}
+
+impl Client {
+    /// Connects to the first endpoint that answers.
+    ///
+    /// # Errors
+    /// If the options cannot be used, or no endpoint answers within the dial timeout.
+    pub async fn connect(options: &Options) -> Result<Self, ClientError> {
+        let user = options.user.clone();
+        let mut client = Self::lazy(options)?;
+        // Proves that somebody is there; the channel itself dials at the first call.
+        client.dialer.one_round().await.map_err(ClientError::Dial)?;
+        if let Some((name, password)) = user {
+            client.authenticate(&name, &password).await?;
+        }
+        Ok(client)
+    }
+
+    /// A client that dials at its first call. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// If the options cannot be used: no endpoints, unreadable TLS files.
+    pub fn lazy(options: &Options) -> Result<Self, ClientError> {
+        let dialer = Arc::new(Dialer::new(options)?);
+        let mut builder = Channel::builder(Uri::from_static("http://etcd"))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if !options.keepalive_time.is_zero() {
+            builder = builder
+                .http2_keep_alive_interval(options.keepalive_time)
+                .keep_alive_timeout(options.keepalive_timeout);
+        }
+        let connector = {
+            let dialer = Arc::clone(&dialer);
+            service_fn(move |_: Uri| {
+                let dialer = Arc::clone(&dialer);
+                async move { dialer.connect().await.map(TokioIo::new) }
+            })
+        };
+        let channel = builder.connect_with_connector_lazy(connector);
+        let metadata = Metadata { token: None, require_leader: options.require_leader };
+        Ok(Self { channel, metadata, dialer })
+    }
+
+    /// Fetches a token for this user and sends it with every later call.
+    ///
+    /// # Errors
+    /// If the server refuses or cannot be reached.
+    pub async fn authenticate(&mut self, name: &str, password: &str) -> Result<(), ClientError> {
+        let request = AuthenticateRequest { name: name.to_owned(), password: password.to_owned() };
+        let answer = AuthClient::new(self.transport()).authenticate(request).await;
+        let answer = answer.map_err(|status| ClientError::Authenticate(Box::new(status)))?;
+        let token = answer.into_inner().token.parse().map_err(|_| {
+            let status = Status::internal("the server sent a token that is not ASCII");
+            ClientError::Authenticate(Box::new(status))
+        })?;
+        self.metadata.token = Some(token);
+        Ok(())
+    }
+
+    /// The same connection for calls that only a member with a leader may answer.
+    #[must_use]
+    pub fn requiring_leader(mut self) -> Self {
+        self.metadata.require_leader = true;
+        self
+    }
+
+    fn transport(&self) -> Transport {
+        InterceptedService::new(self.channel.clone(), self.metadata.clone())
+    }
+
+    /// The endpoints, in the order they were given.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.dialer.endpoints
+    }
+
+    /// Why the last attempt to connect failed; none if none did.
+    pub fn last_dial_error(&self) -> Option<String> {
+        self.dialer.last_error.lock().clone()
+    }
+
+    /// Keys.
+    pub fn kv(&self) -> KvClient<Transport> {
+        KvClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Watches.
+    pub fn watch(&self) -> WatchClient<Transport> {
+        WatchClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Leases.
+    pub fn lease(&self) -> LeaseClient<Transport> {
+        LeaseClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Members.
+    pub fn cluster(&self) -> ClusterClient<Transport> {
+        ClusterClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Status, alarms and upkeep.
+    pub fn maintenance(&self) -> MaintenanceClient<Transport> {
+        MaintenanceClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Users and roles.
+    pub fn auth(&self) -> AuthClient<Transport> {
+        AuthClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The standard health service.
+    pub fn health(&self) -> HealthClient<Transport> {
+        HealthClient::new(self.transport())
+    }
+}
+
+/// Finds an endpoint that answers.
+struct Dialer {
+    endpoints: Vec<Endpoint>,
+    tls: Option<Arc<ClientConfig>>,
+    timeout: Duration,
+    wait: bool,
+    /// Where the last connection went: the one to try first.
+    current: AtomicUsize,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Dialer {
+    fn new(options: &Options) -> Result<Self, ClientError> {
+        let endpoints = parse_endpoints(&options.endpoints, options.tls.is_some())?;
+        let encrypted = endpoints.iter().any(|endpoint| endpoint.url.scheme.is_tls());
+        let tls = if encrypted {
+            let files = options.tls.clone().unwrap_or_default();
+            let material = Material::load(&files, &TlsLimits::default())?;
+            Some(Arc::new(material.client_config(options.insecure_skip_verify)?))
+        } else {
+            None
+        };
+        Ok(Self {
+            endpoints,
+            tls,
+            timeout: options.dial_timeout,
+            wait: options.wait_for_ready,
+            current: AtomicUsize::new(0),
+            last_error: Mutex::new(None),
+        })
+    }
+
+    async fn connect(&self) -> std::io::Result<Connection> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.one_round().await {
+                Ok(connection) => return Ok(connection),
+                Err(text) if !self.wait => return Err(std::io::Error::other(text)),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Tries every endpoint once, beginning with the one that answered last.
+    async fn one_round(&self) -> Result<Connection, String> {
+        let first = self.current.load(Ordering::Relaxed);
+        let mut failures = Vec::new();
+        for offset in 0..self.endpoints.len() {
+            let place = (first + offset) % self.endpoints.len();
+            let Some(endpoint) = self.endpoints.get(place) else { continue };
+            match self.dial(endpoint).await {
+                Ok(connection) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(text) => failures.push(text),
+            }
+        }
+        let text = failures.join("; ");
+        *self.last_error.lock() = Some(text.clone());
+        Err(text)
+    }
+
+    async fn dial(&self, endpoint: &Endpoint) -> Result<Connection, String> {
+        let dialling = dial(&endpoint.url, self.tls.as_ref());
+        let result = if self.timeout.is_zero() {
+            dialling.await
+        } else {
+            match tokio::time::timeout(self.timeout, dialling).await {
+                Ok(result) => result,
+                Err(_) => return Err(format!("dial {}: i/o timeout", endpoint.url.authority)),
+            }
+        };
+        result.map_err(|error| error.to_string())
+    }
+}
