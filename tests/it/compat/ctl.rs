@@ -1,0 +1,221 @@
+//! Command lines: the real etcdctl on both servers, and our etcdctl on both, must print the same.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::compat::assert_same;
+use crate::support::reference;
+use crate::support::server::{Kind, Server};
+
+/// One command: its arguments, split at blanks (`'…'` keeps them together), and its input.
+struct Line {
+    arguments: &'static str,
+    input: &'static str,
+}
+
+const fn line(arguments: &'static str) -> Line {
+    Line { arguments, input: "" }
+}
+
+/// Commands whose answers, errors included, do not depend on when they are asked.
+const COMMANDS: &[Line] = &[
+    line("put foo bar"),
+    line("get foo"),
+    line("get foo -w json"),
+    line("get foo -w fields"),
+    line("get foo -w simple --hex"),
+    line("get foo -w table"),
+    line("get missing"),
+    line("get missing -w json"),
+    line("put foo baz --prev-kv"),
+    line("put foo --ignore-value"),
+    Line { arguments: "put piped", input: "from standard input" },
+    line("put a 1"),
+    line("put ab 2"),
+    line("put abc 3"),
+    line("put b 4 -w json"),
+    line("put dash -- -5"),
+    line("get a --prefix"),
+    line("get a --prefix --keys-only"),
+    line("get a --prefix --print-value-only"),
+    line("get a --prefix --count-only"),
+    line("get a --prefix --count-only -w fields"),
+    line("get a --prefix --limit 2"),
+    line("get a --prefix --limit 2 -w json"),
+    line("get ab --from-key"),
+    line("get a b"),
+    line("get a c --order DESCEND"),
+    line("get a c --sort-by VALUE --order DESCEND"),
+    line("get a c --sort-by nonsense"),
+    line("get a c --order nonsense"),
+    line("get a --rev 1"),
+    line("get a --rev 2 --prefix"),
+    line("get a --rev 999"),
+    line("get a --consistency s"),
+    line("get a --consistency nonsense"),
+    line("get"),
+    line("get a b c"),
+    line("get a --prefix --from-key"),
+    line("get '' --prefix"),
+    line("get '' --from-key --keys-only"),
+    line("put"),
+    line("put a"),
+    line("put a b c"),
+    line("put a b --lease zz"),
+    line("put a b --lease 123abc"),
+    line("put a b --ignore-value"),
+    line("put '' x"),
+    line("del"),
+    line("del missing"),
+    line("del a"),
+    line("del ab --prev-kv"),
+    line("del a --prefix --prev-kv -w json"),
+    line("del b --from-key"),
+    line("del x --prefix --from-key"),
+    line("put k v1"),
+    line("put k v2"),
+    line("del k"),
+    line("get k -w protobuf"),
+    line("nonsense"),
+    line("get a --nonsense"),
+    line("endpoint health"),
+    line("endpoint health -w json"),
+    line("endpoint health --cluster"),
+    line("version"),
+];
+
+/// Commands only the original has so far.
+const ORIGINAL_COMMANDS: &[Line] = &[
+    line("lease list"),
+    line("lease grant 100 -w fields"),
+    line("lease timetolive 404"),
+    line("lease revoke 404"),
+    line("member list"),
+    line("member list -w table"),
+    line("member list -w json"),
+    line("compaction 5"),
+    line("compaction 5"),
+    line("compaction 9999"),
+    line("compaction 6 --physical"),
+    line("get foo --rev 3"),
+    Line {
+        arguments: "txn",
+        input: "value(\"foo\") = \"baz\"\n\nput yes 1\nget foo\n\ndel foo\n\n",
+    },
+    Line { arguments: "txn -w json", input: "mod(\"foo\") > \"999\"\n\nput yes 1\n\nget foo\n\n" },
+    line("alarm list"),
+    line("alarm disarm"),
+    line("defrag"),
+    line("endpoint hashkv"),
+    line("auth status -w fields"),
+    line("move-leader zz"),
+];
+
+#[test]
+fn the_real_etcdctl_cannot_tell_the_servers_apart() {
+    let Some(folder) = reference::folder() else { return };
+    let real = Kind::Reference(folder);
+    let play = |server: &Kind| {
+        let server = Server::start(server);
+        COMMANDS
+            .iter()
+            .chain(ORIGINAL_COMMANDS)
+            .map(|line| run(&real, &server, line))
+            .collect::<Vec<_>>()
+    };
+    assert_same(&play(&real), &play(&Kind::Ours));
+}
+
+#[test]
+fn our_etcdctl_prints_what_the_real_one_prints() {
+    let Some(folder) = reference::folder() else { return };
+    let real = Kind::Reference(folder);
+    let play = |program: &Kind, server: &Kind| {
+        let server = Server::start(server);
+        COMMANDS.iter().map(|line| run(program, &server, line)).collect::<Vec<_>>()
+    };
+    let expected = play(&real, &real);
+    assert_same(&expected, &play(&Kind::Ours, &real));
+    assert_same(&expected, &play(&Kind::Ours, &Kind::Ours));
+}
+
+/// Runs one command and writes down what a script would see of it.
+fn run(program: &Kind, server: &Server, line: &Line) -> String {
+    let mut child = Command::new(program.program("etcdctl"))
+        .env_clear()
+        .current_dir(server.home())
+        .arg(format!("--endpoints={}", server.address()))
+        .args(words(line.arguments))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // A command that does not read its input may have closed it already.
+    let _unread = input.write_all(line.input.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    format!(
+        "etcdctl {} => {:?}\n{}{}",
+        line.arguments,
+        output.status.code(),
+        mask(&String::from_utf8_lossy(&output.stdout), server),
+        mask_errors(&String::from_utf8_lossy(&output.stderr), server),
+    )
+}
+
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('\'') {
+            Some(quoted) => quoted.split_once('\'').unwrap(),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words
+}
+
+/// Terms, times, versions and the address differ between servers; all else must not. Member and
+/// cluster ids are the same on purpose: they derive from the same flags.
+fn mask(text: &str, server: &Server) -> String {
+    let mut masked = text.replace(server.address(), "ADDRESS");
+    for (field, end) in [
+        ("\"raft_term\":", &['}', ','][..]),
+        ("\"RaftTerm\" : ", &['\n']),
+        // A lease id the server chose.
+        ("\"ID\" : ", &['\n']),
+        ("took = ", &['\n']),
+        ("\"took\":\"", &['"']),
+        ("etcdctl version: ", &['\n']),
+    ] {
+        masked = mask_field(&masked, field, end);
+    }
+    masked
+}
+
+fn mask_field(text: &str, field: &str, end: &[char]) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(field) {
+        let value = at + field.len();
+        masked.push_str(&rest[..value]);
+        masked.push('_');
+        rest = &rest[value..];
+        rest = &rest[rest.find(end).unwrap_or(rest.len())..];
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// The client library logs retries as JSON with addresses and times; the last line is the message.
+fn mask_errors(text: &str, server: &Server) -> String {
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('{') || !line.contains("\"logger\""))
+        .collect();
+    mask(&kept.join("\n"), server)
+}
