@@ -5,20 +5,12 @@ use etcd::proto::etcdserverpb::{
 };
 
 use crate::compat::side_by_side;
-use crate::support::session::Session;
+use crate::support::session::{Session, put};
 
 side_by_side!(range_options, play_range);
 side_by_side!(put_options, play_put);
 side_by_side!(delete_range_options, play_delete);
 side_by_side!(compaction_and_hash, play_compaction);
-
-pub(crate) fn put(key: &str, value: &str) -> PutRequest {
-    PutRequest {
-        key: key.to_owned().into(),
-        value: value.to_owned().into(),
-        ..PutRequest::default()
-    }
-}
 
 fn range(key: &'static str, end: &'static str) -> RangeRequest {
     RangeRequest { key: key.into(), range_end: end.into(), ..RangeRequest::default() }

@@ -5,10 +5,9 @@ use etcd::proto::etcdserverpb::{
     LeaseTimeToLiveRequest, PutRequest, RangeRequest,
 };
 
-use crate::compat::kv::put;
 use crate::compat::side_by_side;
 use crate::compat::watch::{create, opening};
-use crate::support::session::Session;
+use crate::support::session::{Session, put};
 use crate::support::wait::within;
 
 side_by_side!(lease_life, play_life);

@@ -6,9 +6,8 @@ use etcd::proto::etcdserverpb::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 
-use crate::compat::kv::put;
 use crate::compat::side_by_side;
-use crate::support::session::Session;
+use crate::support::session::{Session, put};
 
 side_by_side!(comparisons, play_compares);
 side_by_side!(branches_and_order, play_branches);

@@ -9,9 +9,8 @@ use etcd::proto::etcdserverpb::{
 };
 use tonic::Response;
 
-use crate::compat::kv::put;
 use crate::compat::side_by_side;
-use crate::support::session::{Session, WatchSession};
+use crate::support::session::{Session, WatchSession, put};
 
 side_by_side!(live_events, play_live);
 side_by_side!(history_and_filters, play_history);

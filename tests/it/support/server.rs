@@ -33,10 +33,9 @@ impl Kind {
 
 /// A running server with its own directory.
 pub(crate) struct Server {
-    kind: Kind,
     home: TempDir,
     scheme: &'static str,
-    extra: Vec<String>,
+    command: Command,
     address: String,
     /// The process itself.
     pub(crate) process: Process,
@@ -50,17 +49,38 @@ impl Server {
 
     /// Starts a server with extra flags; the scheme says whether clients speak TLS to it.
     pub(crate) fn start_with(kind: &Kind, scheme: &'static str, extra: &[&str]) -> Self {
+        Self::start_in(kind, scheme, extra, &[])
+    }
+
+    /// Starts a server with extra flags and environment variables.
+    pub(crate) fn start_in(
+        kind: &Kind,
+        scheme: &'static str,
+        extra: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
-        let (process, address) = launch(kind, home.path(), scheme, &extra);
-        Self { kind: kind.clone(), home, scheme, extra, address, process }
+        let mut command = Command::new(kind.program("etcd"));
+        command.current_dir(home.path()).env_clear().envs(environment.iter().copied());
+        let peer = "http://127.0.0.1:0";
+        command.args([
+            "--data-dir=data",
+            "--logger=zap",
+            &format!("--listen-client-urls={scheme}://127.0.0.1:0"),
+            &format!("--advertise-client-urls={scheme}://127.0.0.1:0"),
+            &format!("--listen-peer-urls={peer}"),
+            &format!("--initial-advertise-peer-urls={peer}"),
+            &format!("--initial-cluster=default={peer}"),
+        ]);
+        command.args(extra);
+        let (process, address) = launch(&mut command);
+        Self { home, scheme, command, address, process }
     }
 
     /// Starts again on the same data, after the process has ended or been killed.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
-        let (process, address) = launch(&self.kind, self.home.path(), self.scheme, &self.extra);
-        (self.process, self.address) = (process, address);
+        (self.process, self.address) = launch(&mut self.command);
     }
 
     /// `host:port` clients connect to.
@@ -79,21 +99,8 @@ impl Server {
     }
 }
 
-fn launch(kind: &Kind, home: &Path, scheme: &str, extra: &[String]) -> (Process, String) {
-    let client = format!("{scheme}://127.0.0.1:0");
-    let peer = "http://127.0.0.1:0";
-    let mut command = Command::new(kind.program("etcd"));
-    command.current_dir(home).env_clear().args([
-        "--data-dir=data",
-        "--logger=zap",
-        &format!("--listen-client-urls={client}"),
-        &format!("--advertise-client-urls={client}"),
-        &format!("--listen-peer-urls={peer}"),
-        &format!("--initial-advertise-peer-urls={peer}"),
-        &format!("--initial-cluster=default={peer}"),
-    ]);
-    command.args(extra);
-    let mut process = Process::start(&mut command);
+fn launch(command: &mut Command) -> (Process, String) {
+    let mut process = Process::start(command);
     let address = process.wait_line("the client address", |line| {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
         let serving = value["msg"].as_str()?.starts_with("serving client traffic");

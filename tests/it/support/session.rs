@@ -9,7 +9,7 @@ use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::lease_client::LeaseClient;
 use etcd::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use etcd::proto::etcdserverpb::watch_client::WatchClient;
-use etcd::proto::etcdserverpb::{WatchRequest, WatchResponse};
+use etcd::proto::etcdserverpb::{PutRequest, WatchRequest, WatchResponse};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
@@ -118,6 +118,15 @@ impl WatchSession {
         }
         let stream = self.stream.as_mut().ok_or_else(|| Status::internal("not open"))?;
         stream.message().await?.ok_or_else(|| Status::internal("the stream ended"))
+    }
+}
+
+/// A plain put.
+pub(crate) fn put(key: &str, value: &str) -> PutRequest {
+    PutRequest {
+        key: key.to_owned().into(),
+        value: value.to_owned().into(),
+        ..PutRequest::default()
     }
 }
 
