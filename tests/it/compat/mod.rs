@@ -1,6 +1,7 @@
 //! The same conversation with real etcd and with ours must read the same.
 
 mod ctl;
+mod http;
 mod kv;
 mod lease;
 mod txn;

@@ -1,0 +1,91 @@
+//! The HTTP side of the client port, and what of it the metrics and HTTP-only listeners serve.
+
+use crate::compat::assert_same;
+use crate::support::http::{Answer, request};
+use crate::support::reference;
+use crate::support::server::{Kind, Server};
+
+const PATHS: &[(&str, &str)] = &[
+    ("GET", "/version"),
+    ("POST", "/version"),
+    ("GET", "/health"),
+    ("GET", "/health?serializable=true"),
+    ("GET", "/health?exclude=NOSPACE"),
+    ("POST", "/health"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/livez/serializable_read"),
+    ("GET", "/readyz/linearizable_read"),
+    ("GET", "/readyz/data_corruption"),
+    ("GET", "/readyz/nonsense"),
+    ("POST", "/readyz"),
+    ("GET", "/"),
+    ("GET", "/nonsense"),
+    ("GET", "/v2/keys"),
+    ("GET", "/config/local/log"),
+    ("GET", "/debug/pprof/"),
+    ("OPTIONS", "/version"),
+];
+
+/// Headers that clients and browsers act upon.
+const HEADERS: &[&str] = &[
+    "content-type",
+    "allow",
+    "x-content-type-options",
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+];
+
+fn write_down(method: &str, path: &str, answer: &Answer) -> String {
+    let kept: Vec<String> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| HEADERS.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let body =
+        answer.body.replace("3.5.16", "VERSION").replace(etcd::types::version::ETCD_API, "VERSION");
+    format!("{method} {path} => {} {kept:?} {body:?}", answer.status)
+}
+
+#[test]
+fn the_client_port_answers_http_like_etcd() {
+    let Some(folder) = reference::folder() else { return };
+    let play = |kind: &Kind| -> Vec<String> {
+        let server = Server::start(kind);
+        PATHS
+            .iter()
+            .map(|(method, path)| {
+                write_down(method, path, &request(server.address(), method, path))
+            })
+            .collect()
+    };
+    assert_same(&play(&Kind::Reference(folder)), &play(&Kind::Ours));
+}
+
+/// Names and types of every metric we export must be etcd's, or start with our own prefix.
+#[test]
+fn metrics_have_etcds_names_and_types() {
+    let Some(folder) = reference::folder() else { return };
+    let types = |kind: &Kind| -> Vec<String> {
+        let server = Server::start(kind);
+        let text = request(server.address(), "GET", "/metrics").body;
+        text.lines().filter(|line| line.starts_with("# TYPE ")).map(str::to_owned).collect()
+    };
+    let known = types(&Kind::Reference(folder));
+    let ours = types(&Kind::Ours);
+    let (mut shared, mut foreign) = (0, Vec::new());
+    for line in ours {
+        let name = line.split(' ').nth(2).unwrap_or_default().to_owned();
+        if known.contains(&line) {
+            shared += 1;
+        } else if known.iter().any(|k| k.split(' ').nth(2) == Some(&name)) {
+            panic!("{name} has another type in etcd");
+        } else if !name.starts_with("etcd_rs_") && !name.starts_with("process_") {
+            foreign.push(name);
+        }
+    }
+    assert!(shared >= 40, "only {shared} of etcd's metrics are there");
+    assert!(foreign.is_empty(), "metrics etcd does not have, without our prefix: {foreign:?}");
+}
