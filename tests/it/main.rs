@@ -5,4 +5,5 @@ mod compat;
 mod durability;
 mod support;
 mod systemd;
+mod tls;
 mod tutorial;

@@ -2,6 +2,7 @@
 //! find real etcd.
 
 pub(crate) mod http;
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod reference;
 pub(crate) mod server;
