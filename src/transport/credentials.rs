@@ -60,10 +60,14 @@ impl Credentials {
     /// # Errors
     /// As [`Material::load`].
     pub fn open(tls: Tls, limits: TlsLimits, metrics: Metrics) -> Result<Self, TlsError> {
-        Self::open_with(tls, limits, metrics, RECHECK)
+        Self::open_rechecking(tls, limits, metrics, RECHECK)
     }
 
-    fn open_with(
+    /// As [`Self::open`], with another shortest time between two looks at the files.
+    ///
+    /// # Errors
+    /// As [`Material::load`].
+    pub fn open_rechecking(
         tls: Tls,
         limits: TlsLimits,
         metrics: Metrics,

@@ -183,19 +183,39 @@ fn failed(error: &io::Error) -> Rejected {
     Rejected::new(reason(error), tell(error))
 }
 
+/// The fault in the words of Go's library, which operators search for, and what to do about it.
 fn tell(error: &io::Error) -> String {
-    let hint = match reason(error) {
-        "no_certificate" => "; give the client a certificate (--cert, --key)",
-        "unknown_ca" => "; the certificate is not signed by an authority in --trusted-ca-file",
-        "expired" => "; issue the client a new certificate",
-        "not_yet_valid" => "; compare the clocks of both machines",
-        "purpose" => "; the certificate lacks the clientAuth purpose",
-        "client_distrusts_us" => {
-            "; the client does not trust this server: give it our CA (--cacert)"
+    let known = match reason(error) {
+        "no_certificate" => {
+            "tls: client didn't provide a certificate (certificate required); give it one (--cert, --key)"
         }
-        _ => "",
+        "unknown_ca" => {
+            "tls: failed to verify certificate: x509: certificate signed by an unknown authority; the \
+             client's issuer is not in --trusted-ca-file"
+        }
+        "expired" => {
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid; issue \
+             the client a new one"
+        }
+        "not_yet_valid" => {
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid; compare \
+             the clocks of both machines"
+        }
+        "purpose" => {
+            "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage; it \
+             lacks clientAuth"
+        }
+        "client_distrusts_us" => {
+            "remote error: tls: bad certificate; the client does not trust this server: give it our CA \
+             (--cacert)"
+        }
+        "version" => {
+            "tls: client offered only unsupported versions; compare --tls-min-version and --tls-max-version"
+        }
+        "no_common_suite" => "tls: no cipher suite supported by both client and server",
+        _ => return error.to_string(),
     };
-    format!("{error}{hint}")
+    format!("{known} ({error})")
 }
 
 /// One word for why a handshake failed.

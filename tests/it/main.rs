@@ -6,4 +6,5 @@ mod durability;
 mod support;
 mod systemd;
 mod tls;
+mod transport;
 mod tutorial;

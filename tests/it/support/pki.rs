@@ -35,9 +35,19 @@ impl Pki {
         pki
     }
 
-    /// Writes `name.crt` and `name.key`, signed by the test's authority.
+    /// Writes `name.crt` and `name.key`, signed by the test's authority, over what was there.
     pub(crate) fn issue(&self, name: &str, purpose: Purpose, hosts: &[&str], validity: Validity) {
         self.write(name, &self.authority, purpose, hosts, validity);
+    }
+
+    /// Writes `list.crl` that revokes the certificate in `name.crt` and tells its path.
+    pub(crate) fn revoke(&self, name: &str) -> PathBuf {
+        let pem = std::fs::read(self.file(&format!("{name}.crt"))).unwrap();
+        let (_, block) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+        let serial = block.parse_x509().unwrap().raw_serial().to_vec();
+        let list = self.authority.revoke(&[serial], 1, Clock.unix(), DAY).unwrap();
+        write_certificate(&self.file("list.crl"), &list).unwrap();
+        self.file("list.crl")
     }
 
     fn write(
