@@ -1,3 +1,28 @@
-//! The replicated state machine; deterministic.
+//! The replicated state machine: keys and their history, leases, alarms, what members publish.
+//!
+//! Deterministic: the same log gives the same revisions, leases and hashes on every member, so
+//! nothing here reads a clock, rolls dice, talks to the network or depends on the order of a hash
+//! map. [`machine::Machine`] is the single writer and lives on the apply thread; [`reader::Reader`]
+//! is for everybody else and never makes it wait.
 
+pub mod alarm;
+mod apply;
+mod checkpoints;
+pub mod command;
+pub mod error;
+pub mod lease;
+pub mod machine;
+pub mod membership;
+mod meta;
+mod metrics;
 pub mod mvcc;
+pub mod outcome;
+pub mod quota;
+pub mod reader;
+mod shared;
+
+pub use command::{Entry, Payload};
+pub use error::{ApplyError, ReadError, StateError};
+pub use machine::{Machine, Options};
+pub use outcome::{Outcome, Response};
+pub use reader::Reader;

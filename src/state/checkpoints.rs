@@ -1,0 +1,123 @@
+//! When index checkpoints are written, and by whom.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::StateError;
+use super::machine::Options;
+use super::meta::Compactions;
+use super::mvcc::checkpoint::{self, Stamp};
+use super::mvcc::index::Root;
+use super::mvcc::write::Writer;
+use crate::storage::engine::Engine;
+use crate::tasks::{Stage, Supervisor};
+
+/// Revisions after which a new checkpoint is due: about a second of replay.
+const EVERY: i64 = 500_000;
+
+/// Keeps the checkpoint file not too far behind.
+pub(super) struct Checkpoints {
+    path: Option<PathBuf>,
+    supervisor: Option<Supervisor>,
+    /// The revision of the newest checkpoint that was begun.
+    newest: i64,
+    /// The compaction it had swept.
+    compacted: i64,
+    busy: Arc<AtomicBool>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(options: &Options, stamp: Option<Stamp>) -> Self {
+        Self {
+            path: options.checkpoint.clone(),
+            supervisor: options.supervisor.clone(),
+            newest: stamp.map_or(0, |stamp| stamp.revision),
+            compacted: stamp.map_or(-1, |stamp| stamp.compacted),
+            busy: Arc::default(),
+        }
+    }
+
+    /// Begins a checkpoint if one is due. Call it only between sweeps: a half swept index would
+    /// forget records that are still to be deleted.
+    ///
+    /// # Errors
+    /// The store failed. A checkpoint that fails is only logged, the next start is slower then.
+    pub(super) fn consider(
+        &mut self,
+        engine: &Engine,
+        writer: &Writer,
+        marks: Compactions,
+    ) -> Result<(), StateError> {
+        // A checkpoint below the compacted revision is of no use to the next start.
+        let useless = self.newest > 0 && self.newest < marks.scheduled;
+        let due = writer.visible() - self.newest >= EVERY || useless;
+        if !due || self.path.is_none() || self.busy.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let result = self.begin(engine, writer, marks);
+        if result.is_err() {
+            self.busy.store(false, Ordering::Release);
+        }
+        result
+    }
+
+    fn begin(
+        &mut self,
+        engine: &Engine,
+        writer: &Writer,
+        marks: Compactions,
+    ) -> Result<(), StateError> {
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let stamp = Stamp { revision: writer.visible(), compacted: marks.finished };
+        (self.newest, self.compacted) = (stamp.revision, stamp.compacted);
+        let (root, busy) = (writer.root(), Arc::clone(&self.busy));
+        let engine = engine.clone();
+        let job = move || {
+            // The records first: a checkpoint ahead of them would be refused after a power cut.
+            match engine.persist() {
+                Ok(()) => write(&root, stamp, &path),
+                Err(error) => tracing::error!(%error, "cannot persist the state for a checkpoint"),
+            }
+            busy.store(false, Ordering::Release);
+        };
+        match &self.supervisor {
+            Some(supervisor) => {
+                let started = supervisor.thread("index-checkpoint", Stage::Storage, move |_| job());
+                if let Err(error) = started {
+                    tracing::warn!(%error, "cannot start the thread that writes checkpoints");
+                    self.busy.store(false, Ordering::Release);
+                }
+            }
+            None => job(),
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint of the present state unless the newest one reflects it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(super) fn write_now(
+        &mut self,
+        engine: &Engine,
+        writer: &Writer,
+        marks: Compactions,
+    ) -> Result<(), StateError> {
+        let stamp = Stamp { revision: writer.visible(), compacted: marks.finished };
+        let fresh = (self.newest, self.compacted) == (stamp.revision, stamp.compacted);
+        let Some(path) = self.path.as_deref().filter(|_| !fresh) else { return Ok(()) };
+        if !self.busy.load(Ordering::Acquire) {
+            engine.persist()?;
+            write(&writer.root(), stamp, path);
+        }
+        Ok(())
+    }
+}
+
+fn write(root: &Root, stamp: Stamp, path: &Path) {
+    match checkpoint::write(root, stamp, path) {
+        Ok(()) => tracing::debug!(revision = stamp.revision, "index checkpoint written"),
+        Err(error) => tracing::warn!(%error, "cannot write the index checkpoint"),
+    }
+}

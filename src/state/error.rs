@@ -1,0 +1,129 @@
+//! Why the state machine refuses a request, and why it must stop.
+
+use crate::storage::StorageError;
+use crate::types::revision::Revision;
+
+/// The state on disk cannot be read, written or trusted: the process must stop.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The engine failed.
+    #[error("state on disk: {0}")]
+    Storage(#[from] StorageError),
+    /// A record the index names is gone although no compaction took it.
+    #[error(
+        "record of revision {}.{} is missing; restore the data directory from a snapshot",
+        .0.main, .0.sub
+    )]
+    MissingRecord(Revision),
+    /// Bytes that do not read as what they should be.
+    #[error("{what} cannot be decoded ({why}); restore the data directory from a snapshot")]
+    Damaged {
+        /// Which record.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Log entries arrived with a hole between them.
+    #[error("log entry {got} arrived to be applied where {expected} should follow")]
+    Gap {
+        /// The index that should have come.
+        expected: u64,
+        /// The index that came.
+        got: u64,
+    },
+}
+
+/// Why a read has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The revision asked for is below the compacted one.
+    #[error("required revision has been compacted")]
+    Compacted,
+    /// The revision asked for has not been written yet.
+    #[error("required revision is a future revision")]
+    FutureRevision,
+    /// A sort order or target outside the known ones.
+    #[error("sort order or target is not a known one")]
+    InvalidSortOption,
+    /// A transaction that writes was handed to a reader.
+    #[error("a transaction that writes cannot be answered by a read")]
+    NotReadOnly,
+    /// The state on disk failed; the node is about to stop.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Why a request was refused at apply. The same on every member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// A put that keeps the value or lease of a key that does not exist, or an empty operation.
+    #[error("key not found")]
+    KeyNotFound,
+    /// No such lease.
+    #[error("requested lease not found")]
+    LeaseNotFound,
+    /// A lease of this id exists.
+    #[error("lease already exists")]
+    LeaseExists,
+    /// The time to live is above [`super::lease::MAX_TTL`].
+    #[error("too large lease TTL")]
+    TtlTooLarge,
+    /// The revision is at or below the compacted one.
+    #[error("required revision has been compacted")]
+    Compacted,
+    /// The revision has not been written yet.
+    #[error("required revision is a future revision")]
+    FutureRevision,
+    /// The space quota is used up, or the alarm about it is raised.
+    #[error("database space exceeded")]
+    NoSpace,
+    /// The corruption alarm is raised.
+    #[error("corrupt cluster")]
+    Corrupt,
+    /// A sort order or target outside the known ones.
+    #[error("invalid sort option")]
+    InvalidSortOption,
+    /// A key is empty; requests are checked for this before they are proposed.
+    #[error("key is not provided")]
+    EmptyKey,
+    /// The entry carries an operation this version does not know.
+    #[error("unknown operation")]
+    UnknownOperation,
+}
+
+/// What ends the work on one request: a refusal, or a failure that ends the process.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Refused(ApplyError),
+    Fatal(StateError),
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Compacted => Self::Refused(ApplyError::Compacted),
+            ReadError::FutureRevision => Self::Refused(ApplyError::FutureRevision),
+            ReadError::InvalidSortOption => Self::Refused(ApplyError::InvalidSortOption),
+            ReadError::NotReadOnly => Self::Refused(ApplyError::UnknownOperation),
+            ReadError::State(error) => Self::Fatal(error),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The machine: the single writer of the state. It lives on the apply thread.
+
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+use super::alarm::Alarms;
+use super::apply::{self, Tables};
+use super::checkpoints::Checkpoints;
+use super::command::{Entry, Payload};
+use super::error::StateError;
+use super::lease::{Lease, Leases};
+use super::membership::Members;
+use super::meta::{self, Compactions, Progress};
+use super::metrics::Metrics;
+use super::mvcc::cache::ValueCache;
+use super::mvcc::compaction::Sweep;
+use super::mvcc::recent::Recent;
+use super::mvcc::record::Records;
+use super::mvcc::reopen;
+use super::mvcc::write::{Start, Writer};
+use super::outcome::Outcome;
+use super::quota;
+use super::reader::Reader;
+use super::shared::{Published, Shared};
+use crate::proto::internal;
+use crate::storage::engine::{Batch, Engine, Space};
+use crate::tasks::Supervisor;
+use crate::telemetry::metrics::Registry;
+use crate::types::clock::Clock;
+use crate::types::ids::LeaseId;
+
+/// How a machine is set up. Nothing here changes what applying an entry does to the state, except
+/// `min_lease_ttl`, which must be the same on every member.
+#[derive(Clone)]
+pub struct Options {
+    /// The file of the index checkpoint; none is kept without it.
+    pub checkpoint: Option<PathBuf>,
+    /// Memory for values of recent revisions, in bytes.
+    pub cache_bytes: usize,
+    /// Memory for recent events, in bytes.
+    pub recent_bytes: usize,
+    /// The space quota as configured: zero is the default, below zero is none.
+    pub quota: i64,
+    /// Time to live that shorter leases are raised to, in seconds.
+    pub min_lease_ttl: i64,
+    /// Runs the writer of checkpoints; without one they are written in place.
+    pub supervisor: Option<Supervisor>,
+}
+
+impl Default for Options {
+    /// 64 MiB of values, 16 MiB of events, etcd's quota and lease limits, no checkpoint.
+    fn default() -> Self {
+        Self {
+            checkpoint: None,
+            cache_bytes: 64 << 20,
+            recent_bytes: 16 << 20,
+            quota: 0,
+            min_lease_ttl: 2,
+            supervisor: None,
+        }
+    }
+}
+
+/// Lease events a slow subscriber may fall behind before it has to read the table anew.
+const LEASE_EVENTS: usize = 8192;
+
+/// The replicated state and its single writer.
+pub struct Machine {
+    engine: Engine,
+    tables: Tables,
+    progress: Progress,
+    /// Whether anything was ever applied.
+    started: bool,
+    membership: Option<Bytes>,
+    sweep: Option<Sweep>,
+    checkpoints: Checkpoints,
+    shared: Arc<Shared>,
+    /// For durations in metrics; nothing that is applied sees it.
+    clock: Clock,
+}
+
+impl Machine {
+    /// Opens the state in an engine: rebuilds the index and resumes an unfinished compaction.
+    ///
+    /// # Errors
+    /// The store failed or holds what it should not.
+    pub fn open(
+        engine: Engine,
+        options: &Options,
+        registry: &Registry,
+    ) -> Result<(Self, Reader), StateError> {
+        let stored = Progress::load(&engine)?;
+        let started = stored.is_some();
+        let progress = stored.unwrap_or_default();
+        let mut compactions = Compactions::load(&engine)?;
+        let reopened =
+            reopen::reopen(&engine, options.checkpoint.as_deref(), &progress, compactions)?;
+        tracing::info!(
+            revision = progress.revision,
+            applied_index = progress.applied,
+            replayed_records = reopened.replayed,
+            from_checkpoint = reopened.stamp.is_some(),
+            "state opened"
+        );
+        if let Some(stamp) = reopened.stamp {
+            // An older sweep than the store's: the index still holds what the store has deleted.
+            compactions.finished = compactions.finished.min(stamp.compacted);
+        }
+        let records = Arc::new(Records {
+            engine: engine.clone(),
+            cache: ValueCache::new(options.cache_bytes),
+        });
+        let start = Start {
+            index: reopened.index,
+            revision: progress.revision,
+            compacted: compactions.scheduled,
+            live: progress.live,
+        };
+        let writer = Writer::new(start, Arc::clone(&records));
+        let tables = load_tables(&engine, options, writer, compactions)?;
+        let shared = Arc::new(Shared {
+            records,
+            published: ArcSwap::from_pointee(snapshot(&tables, &progress)),
+            leases: Arc::clone(&tables.leases),
+            lease_events: broadcast::Sender::new(LEASE_EVENTS),
+            recent: Recent::new(progress.revision, compactions.scheduled, options.recent_bytes),
+            quota: tables.quota,
+            metrics: Metrics::new(registry),
+        });
+        let reader = Reader::new(Arc::clone(&shared));
+        let machine = Self {
+            membership: meta::membership(&engine)?,
+            checkpoints: Checkpoints::new(options, reopened.stamp),
+            engine,
+            tables,
+            progress,
+            started,
+            sweep: None,
+            shared,
+            clock: Clock,
+        };
+        Ok((machine, reader))
+    }
+
+    /// The id of the newest applied entry, as it was given; `None` before the first.
+    pub fn applied(&self) -> Option<Bytes> {
+        self.started.then(|| self.progress.log_id.clone())
+    }
+
+    /// The newest applied membership, as it was given.
+    pub fn membership(&self) -> Option<Bytes> {
+        self.membership.clone()
+    }
+
+    /// Applies entries in order, in one batch of the engine. Entries that were applied before are
+    /// skipped. For each entry with requests comes a list with their outcomes.
+    ///
+    /// # Errors
+    /// The store failed or entries are missing: the process must stop, and the state in memory must
+    /// not be used any more.
+    pub fn apply(&mut self, entries: Vec<Entry>) -> Result<Vec<Option<Vec<Outcome>>>, StateError> {
+        let mut batch = self.engine.batch();
+        let compacted = self.tables.compactions.scheduled;
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut moved = false;
+        for entry in entries {
+            if !self.follows(entry.index)? {
+                outcomes.push(None);
+                continue;
+            }
+            outcomes.push(self.apply_entry(&entry.payload, &mut batch)?);
+            self.progress.applied = entry.index;
+            self.progress.log_id = entry.log_id;
+            self.started = true;
+            moved = true;
+        }
+        if moved {
+            self.commit(batch)?;
+        }
+        if self.tables.compactions.scheduled > compacted {
+            self.shared.recent.compacted_to(self.tables.compactions.scheduled);
+        }
+        Ok(outcomes)
+    }
+
+    /// Whether an entry is the next one; `false` if it has been applied.
+    fn follows(&self, index: u64) -> Result<bool, StateError> {
+        if !self.started {
+            return Ok(true);
+        }
+        let expected = self.progress.applied + 1;
+        if index > expected {
+            return Err(StateError::Gap { expected, got: index });
+        }
+        Ok(index == expected)
+    }
+
+    fn apply_entry(
+        &mut self,
+        payload: &Payload,
+        batch: &mut Batch,
+    ) -> Result<Option<Vec<Outcome>>, StateError> {
+        match payload {
+            Payload::Blank => Ok(None),
+            Payload::Membership(membership) => {
+                meta::store_membership(membership, batch);
+                self.membership = Some(membership.clone());
+                Ok(None)
+            }
+            Payload::Batch(proposal) => {
+                let mut outcomes = Vec::with_capacity(proposal.requests.len());
+                for request in &proposal.requests {
+                    outcomes.push(apply::apply(&mut self.tables, batch, request)?);
+                }
+                self.shared.metrics.applied(&outcomes);
+                Ok(Some(outcomes))
+            }
+        }
+    }
+
+    /// Commits what was staged, then shows it: readers never see what could still be lost.
+    fn commit(&mut self, mut batch: Batch) -> Result<(), StateError> {
+        self.tables.writer.flush(&mut batch);
+        self.progress.revision = self.tables.writer.visible();
+        self.progress.live = self.tables.writer.live();
+        self.progress.store(&mut batch);
+        batch.commit()?;
+        let events = self.tables.writer.committed();
+        self.publish();
+        self.shared.metrics.events(&events);
+        self.shared.recent.push(events);
+        for event in self.tables.lease_events.drain(..) {
+            // Fails only when nobody listens.
+            let _ = self.shared.lease_events.send(event);
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let state = snapshot(&self.tables, &self.progress);
+        self.shared.metrics.published(&state);
+        self.shared.published.store(Arc::new(state));
+    }
+
+    /// Does a bounded piece of background work: compaction first, then an index checkpoint when one
+    /// is due. Returns whether there is more to do right away.
+    ///
+    /// # Errors
+    /// The store failed: the process must stop.
+    pub fn maintain(&mut self) -> Result<bool, StateError> {
+        let marks = self.tables.compactions;
+        if self.sweep.is_none() && marks.finished < marks.scheduled {
+            self.sweep = Some(Sweep::new(marks.scheduled, self.clock.now()));
+        }
+        let Some(mut sweep) = self.sweep.take() else {
+            self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
+            return Ok(false);
+        };
+        let begun = self.clock.now();
+        let mut batch = self.engine.batch();
+        let deleted = sweep.deleted;
+        let complete = sweep.step(&mut self.tables.writer, &self.shared.records, &mut batch)?;
+        if complete {
+            self.tables.compactions.finished = sweep.at;
+            self.tables.compactions.store(&mut batch);
+        }
+        if self.started {
+            self.progress.live = self.tables.writer.live();
+            self.progress.store(&mut batch);
+        }
+        batch.commit()?;
+        self.publish();
+        let metrics = &self.shared.metrics;
+        metrics.allocated(self.engine.disk_bytes());
+        metrics.compaction_step(self.clock.now() - begun, sweep.deleted - deleted);
+        if complete {
+            metrics.compaction(self.clock.now() - sweep.begun);
+            tracing::info!(
+                compact_revision = sweep.at,
+                deleted_records = sweep.deleted,
+                "finished compaction"
+            );
+            self.release(sweep.at);
+        } else {
+            self.sweep = Some(sweep);
+        }
+        Ok(true)
+    }
+
+    /// Wakes those who wait for a compaction up to `finished`.
+    fn release(&mut self, finished: i64) {
+        let waiters = std::mem::take(&mut self.tables.waiters);
+        for waiter in waiters {
+            if waiter.at <= finished {
+                // Fails only when the waiter went away.
+                let _ = waiter.done.send(());
+            } else {
+                self.tables.waiters.push(waiter);
+            }
+        }
+    }
+
+    /// Makes everything applied so far survive a power cut. Returns the id of the newest entry it
+    /// covers, as [`Self::applied`]: the log up to there may go.
+    ///
+    /// # Errors
+    /// The store failed: the process must stop.
+    pub fn persist(&mut self) -> Result<Option<Bytes>, StateError> {
+        self.engine.persist()?;
+        Ok(self.applied())
+    }
+
+    /// Persists and writes an index checkpoint in place, so that the next start is quick; for an
+    /// orderly stop. A checkpoint that cannot be written is only logged.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn close(mut self) -> Result<(), StateError> {
+        if self.sweep.is_none() {
+            let marks = self.tables.compactions;
+            self.checkpoints.write_now(&self.engine, &self.tables.writer, marks)?;
+        }
+        self.engine.persist()?;
+        Ok(())
+    }
+}
+
+fn snapshot(tables: &Tables, progress: &Progress) -> Published {
+    Published {
+        root: tables.writer.root(),
+        revision: progress.revision,
+        compacted: tables.writer.compacted(),
+        applied: progress.applied,
+        live: tables.writer.live(),
+        alarms: Arc::clone(&tables.alarms),
+        members: Arc::clone(&tables.members),
+    }
+}
+
+fn load_tables(
+    engine: &Engine,
+    options: &Options,
+    writer: Writer,
+    compactions: Compactions,
+) -> Result<Tables, StateError> {
+    let leases = load_leases(engine)?;
+    reopen::attach(writer.view().root, &leases);
+    Ok(Tables {
+        writer,
+        leases: Arc::new(leases),
+        alarms: Arc::new(load_alarms(engine)?),
+        members: Arc::new(load_members(engine)?),
+        compactions,
+        lease_events: Vec::new(),
+        waiters: Vec::new(),
+        quota: quota::bytes(options.quota),
+        min_lease_ttl: options.min_lease_ttl,
+    })
+}
+
+fn load_leases(engine: &Engine) -> Result<Leases, StateError> {
+    let leases = Leases::default();
+    for pair in engine.scan(Space::Leases, Bound::Unbounded, Bound::Unbounded) {
+        let (key, value) = pair?;
+        let stored: internal::Lease = prost::Message::decode(value)
+            .map_err(|error| damaged("a lease", &key, &error.to_string()))?;
+        leases.restore(Lease {
+            id: LeaseId(stored.id),
+            ttl: stored.ttl,
+            remaining: stored.remaining_ttl,
+        });
+    }
+    Ok(leases)
+}
+
+fn load_alarms(engine: &Engine) -> Result<Alarms, StateError> {
+    let mut alarms = Alarms::default();
+    for pair in engine.scan(Space::Alarms, Bound::Unbounded, Bound::Unbounded) {
+        let (key, _) = pair?;
+        if !alarms.restore(&key) {
+            return Err(damaged("an alarm", &key, "the key has another length"));
+        }
+    }
+    Ok(alarms)
+}
+
+fn load_members(engine: &Engine) -> Result<Members, StateError> {
+    let mut members = Members::default();
+    for pair in engine.scan(Space::Members, Bound::Unbounded, Bound::Unbounded) {
+        let (key, value) = pair?;
+        if !members.restore(&key, &value) {
+            return Err(damaged("a member", &key, "neither attributes nor a version"));
+        }
+    }
+    Ok(members)
+}
+
+fn damaged(what: &str, key: &[u8], why: &str) -> StateError {
+    StateError::Damaged { what: format!("{what} stored under {key:02x?}"), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The hash over the history of the store, as etcd computes it.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::history::read_key;
+use super::record;
+use crate::state::error::{ReadError, StateError};
+use crate::state::shared::{Published, Shared};
+use crate::storage::engine::Space;
+use crate::types::range::KeyRange;
+use crate::types::revision::Revision;
+
+/// A hash with what it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hash {
+    /// CRC-32C over the records that count.
+    pub hash: u32,
+    /// The compacted revision that decided which records count, -1 for none.
+    pub compacted: i64,
+    /// The revision up to which records were hashed.
+    pub revision: i64,
+    /// The store's revision when the hash was begun; for the header.
+    pub current: i64,
+}
+
+/// What etcd feeds to the hash before the records: the name of the bucket they lie in there.
+const PREFIX: &[u8] = b"key";
+
+/// Hashes all records up to `asked`, zero for the current revision.
+pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, ReadError> {
+    loop {
+        let current = shared.published.load().revision;
+        let view = shared.records.engine.view();
+        // Loaded after the view was taken: whatever a compaction deleted before, it had announced.
+        let state = shared.published.load_full();
+        let revision = if asked == 0 { current } else { asked };
+        if asked > current {
+            return Err(ReadError::FutureRevision);
+        }
+        if revision < state.compacted {
+            if asked == 0 {
+                continue;
+            }
+            return Err(ReadError::Compacted);
+        }
+        let mut hasher = Hasher::new(&state, revision);
+        let end = Revision::new(revision.saturating_add(1), 0).to_bytes();
+        for pair in view.scan(Space::Records, Bound::Unbounded, Bound::Excluded(&end)) {
+            let (key, value) = pair.map_err(StateError::from)?;
+            hasher.add(&key, &value)?;
+        }
+        return Ok(Hash { hash: hasher.hash, compacted: state.compacted, revision, current });
+    }
+}
+
+struct Hasher<'a> {
+    state: &'a Published,
+    /// Of compacted records only those count that this revision would keep. When it would keep
+    /// none, those that the compaction itself kept: etcd has a hole there and skips nothing.
+    keep_at: i64,
+    hash: u32,
+}
+
+impl<'a> Hasher<'a> {
+    fn new(state: &'a Published, revision: i64) -> Self {
+        let everything = KeyRange::From(Bytes::new());
+        let keeps_any = state.root.count_at(&everything, revision) > 0;
+        let keep_at = if keeps_any { revision } else { state.compacted };
+        Self { state, keep_at, hash: crc32c::crc32c(PREFIX) }
+    }
+
+    fn add(&mut self, stored_key: &[u8], value: &Bytes) -> Result<(), StateError> {
+        let (at, tombstone) = read_key(stored_key)?;
+        if at.main <= self.state.compacted {
+            let hash_skips = tombstone || {
+                let kv = record::decode(at, value.clone())?;
+                self.state.root.get_at(&kv.key, self.keep_at) != Some(at)
+            };
+            if hash_skips {
+                return Ok(());
+            }
+        }
+        self.hash = crc32c::crc32c_append(self.hash, stored_key);
+        self.hash = crc32c::crc32c_append(self.hash, value);
+        Ok(())
+    }
+}

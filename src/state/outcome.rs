@@ -1,0 +1,45 @@
+//! What applying one request came to.
+
+use tokio::sync::oneshot;
+
+use super::error::ApplyError;
+use crate::proto::etcdserverpb::{
+    AlarmResponse, DeleteRangeResponse, LeaseGrantResponse, PutResponse, TxnResponse,
+};
+
+/// The answer to one request of a batch.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The revision for the header of the reply: of this write, or the current one if nothing
+    /// was written.
+    pub revision: i64,
+    /// The reply, or why the request was refused. A refused request changed nothing, except one
+    /// refused for [`ApplyError::NoSpace`] by the quota, which was carried out, as etcd does.
+    pub result: Result<Response, ApplyError>,
+    /// For a compaction that asked to wait: resolves when the last record is deleted. Dropped
+    /// unresolved when the node stops.
+    pub physical: Option<oneshot::Receiver<()>>,
+}
+
+/// A reply without its outer header; headers inside transactions are filled as etcd fills them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// To a put.
+    Put(PutResponse),
+    /// To a deletion.
+    DeleteRange(DeleteRangeResponse),
+    /// To a transaction.
+    Txn(TxnResponse),
+    /// To a compaction.
+    Compact,
+    /// To a lease grant.
+    LeaseGrant(LeaseGrantResponse),
+    /// To a lease revocation.
+    LeaseRevoke,
+    /// To a lease checkpoint.
+    LeaseCheckpoint,
+    /// To an alarm request.
+    Alarm(AlarmResponse),
+    /// To what has no reply of its own: member attributes, cluster version.
+    Done,
+}

@@ -1,0 +1,45 @@
+//! What the machine publishes and readers look at.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
+
+use super::alarm::Alarms;
+use super::lease::{LeaseEvent, Leases};
+use super::membership::Members;
+use super::metrics::Metrics;
+use super::mvcc::index::Root;
+use super::mvcc::read::View;
+use super::mvcc::recent::Recent;
+use super::mvcc::record::Records;
+
+/// The state after one batch; replaced as a whole, so that a reader sees one revision.
+pub(super) struct Published {
+    pub(super) root: Root,
+    pub(super) revision: i64,
+    pub(super) compacted: i64,
+    pub(super) applied: u64,
+    /// Bytes of all records, as the quota counts them.
+    pub(super) live: u64,
+    pub(super) alarms: Arc<Alarms>,
+    pub(super) members: Arc<Members>,
+}
+
+impl Published {
+    pub(super) fn view(&self) -> View<'_> {
+        View { root: &self.root, revision: self.revision, compacted: self.compacted }
+    }
+}
+
+/// Everything the machine and its readers share.
+pub(super) struct Shared {
+    pub(super) records: Arc<Records>,
+    /// The only place where a new state becomes visible.
+    pub(super) published: ArcSwap<Published>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) lease_events: broadcast::Sender<LeaseEvent>,
+    pub(super) recent: Recent,
+    pub(super) quota: u64,
+    pub(super) metrics: Metrics,
+}
