@@ -1,15 +1,52 @@
 //! Configuration as plain data: defaults, file, environment, flags.
+//!
+//! [`load`] lays four layers on top of each other and lets the uppermost hold: the defaults of the
+//! table, the YAML file (`--config-file` or `ETCD_CONFIG_FILE`), variables `ETCD_*`, flags. Every
+//! value keeps the place it came from, every fault is told, not only the first.
+//!
+//! This is on purpose kinder than etcd, which
+//! * ignores all variables and all other flags when it is given a file: here they go on top of it;
+//! * dies when a variable and a flag set the same thing: here the flag holds;
+//! * ignores keys of the file it does not know: here that is a fault, with line and nearest name,
+//!   because a misspelt `client-cert-auth` must not start an open server;
+//! * accepts in the file only durations in nanoseconds, lists or comma-separated texts but never
+//!   both, and numbers or quoted numbers but never both: here all of these are understood;
+//! * keeps the last of two equal keys: here that is a fault.
+//!
+//! What is covered by a higher layer is told once, in [`Loaded::notes`].
+//!
+//! The room reads the file and, to learn what to advertise, asks the kernel for the default route;
+//! it does no other I/O and starts nothing.
 
+mod check;
+mod cluster;
+mod derive;
+mod env;
+mod exit;
+mod file;
+mod flags;
+mod golang;
+mod help;
+mod layers;
 mod member;
 mod sections;
+mod table;
+mod tree;
+mod value;
+mod yaml;
 
 use std::ffi::OsString;
 
+pub use cluster::InitialMember;
+pub use exit::Exit;
 pub use member::{Member, MetricsMode};
 pub use sections::{
     AutoCompaction, Cluster, ClusterState, Features, Log, LogFormat, LogLevel, Retention, Tls,
     TlsLimits, TlsVersion,
 };
+
+use check::Findings;
+use layers::Settings;
 
 /// Everything the daemon is told; each room takes its branch by value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,21 +74,23 @@ pub struct Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// Every setting with its value and the place it came from, in the order of the help.
+    pub provenance: Vec<Provenance>,
     /// Lines the daemon logs once as warnings.
     pub warnings: Vec<String>,
-    /// Lines the daemon logs once as information: where settings came from, what was shadowed.
+    /// Lines the daemon logs once as information: where settings came from, what was covered.
     pub notes: Vec<String>,
 }
 
-/// The program ends before it begins: help, version, or faults.
+/// One setting, its value, and who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// Exit code of the process.
-    pub code: i32,
-    /// What to print on standard output.
-    pub stdout: String,
-    /// What to print on standard error.
-    pub stderr: String,
+pub struct Provenance {
+    /// Name of the flag or of the feature gate.
+    pub name: &'static str,
+    /// Value as a flag would take it; secrets are hidden.
+    pub value: String,
+    /// `default`, `file PATH:LINE`, `environment NAME`, `flag --NAME` or `follows from …`.
+    pub origin: String,
 }
 
 /// Reads the configuration from `args` (without the program's name) and the environment `env`.
@@ -59,8 +98,81 @@ pub struct Exit {
 /// # Errors
 /// An [`Exit`] for `--help` and `--version`, and for any fault, with etcd's texts and exit codes.
 pub fn load(
-    _args: &[OsString],
-    _env: impl IntoIterator<Item = (String, String)>,
+    args: &[OsString],
+    env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, Exit> {
-    Ok(Loaded { config: Config::default(), warnings: Vec::new(), notes: Vec::new() })
+    if let Some(program) = args.first().filter(|arg| *arg == "gateway" || *arg == "grpc-proxy") {
+        let program = program.to_string_lossy();
+        let sentence =
+            format!("etcd {program} is not served yet by this version; it has only the server");
+        return Err(Exit::refused(&sentence));
+    }
+    let line = flags::parse(args).map_err(|fault| Exit::misuse(&fault))?;
+    if line.help {
+        return Err(Exit::help(help::text()));
+    }
+    if let Some(word) = line.rest.first() {
+        return Err(Exit::faults(&[format!("'{word}' is not a valid flag")]));
+    }
+    let mut settings = Settings::defaults();
+    settings.lay(line.given.iter().filter(|given| given.setting.name == "version").cloned());
+    if settings.get("version") {
+        return Err(Exit::told(exit::version()));
+    }
+    let named = line.given.iter().rev().find(|given| given.setting.name == "config-file");
+    let named = named.and_then(|given| given.value.as_str()).filter(|path| !path.is_empty());
+    let environment = env::parse(env);
+    let mut found = Findings { faults: environment.faults, warnings: environment.warnings };
+    let mut notes = Vec::new();
+    settings = Settings::defaults();
+    if let Some(path) = named.or(environment.file.as_deref()) {
+        let contents = file::read(path);
+        notes.push(format!("loaded server configuration from {path}"));
+        found.faults.splice(0..0, contents.faults);
+        settings.lay(contents.given);
+    }
+    for given in environment.given.iter().filter(|given| given.setting.has_flag()) {
+        let shown = value::show(given.setting, &given.value);
+        notes.push(format!("recognized and used {}={shown}", given.origin));
+    }
+    settings.lay(environment.given);
+    settings.lay(line.given);
+    finish(settings, found, notes).map_err(|findings| Exit::faults(&findings.faults))
 }
+
+/// Every fault and every warning of the file at `path`, as if it were all there is; the text of
+/// the file is all that is looked at, no certificate is opened.
+pub fn check_file(path: &str) -> (Vec<String>, Vec<String>) {
+    let contents = file::read(path);
+    let mut settings = Settings::defaults();
+    settings.lay(contents.given);
+    let found = Findings { faults: contents.faults, warnings: Vec::new() };
+    match finish(settings, found, Vec::new()) {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(found) => (found.faults, found.warnings),
+    }
+}
+
+/// Derives, builds and checks; faults found before are told together with the new ones.
+fn finish(
+    mut settings: Settings,
+    mut found: Findings,
+    mut notes: Vec<String>,
+) -> Result<Loaded, Findings> {
+    notes.extend(settings.shadowed());
+    notes.extend(derive::derive(&mut settings, derive::default_host));
+    let config = tree::build(&settings, &mut found.faults);
+    check::check(&settings, &config, &mut found);
+    if !found.faults.is_empty() {
+        return Err(found);
+    }
+    let provenance = table::all().filter_map(|setting| {
+        let value = settings.value(setting.name)?;
+        let value = value::show(setting, &value);
+        Some(Provenance { name: setting.name, value, origin: settings.origin(setting.name) })
+    });
+    Ok(Loaded { config, provenance: provenance.collect(), warnings: found.warnings, notes })
+}
+
+#[cfg(test)]
+mod tests;

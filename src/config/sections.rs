@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cluster::InitialMember;
+use super::member::localhost;
+
 /// Whether this member founds a cluster or joins one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClusterState {
@@ -18,6 +21,8 @@ pub enum ClusterState {
 pub struct Cluster {
     /// First members, `name=url,name=url`.
     pub initial_cluster: String,
+    /// The same, read: names with their peer URLs, sorted.
+    pub initial_members: Vec<InitialMember>,
     /// Found or join.
     pub initial_cluster_state: ClusterState,
     /// Mixed into member and cluster ids, so that two clusters never mix.
@@ -36,6 +41,7 @@ impl Default for Cluster {
     fn default() -> Self {
         Self {
             initial_cluster: "default=http://localhost:2380".into(),
+            initial_members: vec![("default".into(), vec![localhost(2380)])],
             initial_cluster_state: ClusterState::New,
             token: "etcd-cluster".into(),
             strict_reconfig_check: true,

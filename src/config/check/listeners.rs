@@ -1,0 +1,100 @@
+//! URLs to listen on and to advertise, and the TLS they need.
+
+use super::Findings;
+use crate::config::{Config, Tls};
+use crate::types::url::Url;
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let member = &config.member;
+    let client = [&member.listen_client_urls[..], &member.listen_client_http_urls].concat();
+    for urls in [&member.listen_peer_urls, &client, &member.listen_metrics_urls] {
+        bindable(urls, found);
+    }
+    for url in &member.listen_client_http_urls {
+        if member.listen_client_urls.contains(url) {
+            found.fault(format!(
+                "cannot bind both --client-listen-urls and --client-listen-http-urls on the same \
+                 url {url}"
+            ));
+        }
+    }
+    reachable("initial-advertise-peer-urls", &member.initial_advertise_peer_urls, found);
+    reachable("advertise-client-urls", &member.advertise_client_urls, found);
+    material("client", &client, &config.client_tls, found);
+    material("peer", &member.listen_peer_urls, &config.peer_tls, found);
+    let secure = member.listen_metrics_urls.iter().any(|url| url.scheme.is_tls());
+    if secure && missing(&config.client_tls) {
+        found.fault(
+            "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
+        );
+    }
+}
+
+/// A host name may resolve to anything, so only an address or `localhost` is bound.
+fn bindable(urls: &[Url], found: &mut Findings) {
+    for url in urls.iter().filter(|url| !url.scheme.is_unix()) {
+        let host = url.host();
+        if host != "localhost" && host.parse::<std::net::IpAddr>().is_err() {
+            found.fault(format!("expected IP in URL for binding ({url})"));
+        }
+    }
+}
+
+fn reachable(name: &str, urls: &[Url], found: &mut Findings) {
+    let nowhere = urls.iter().find(|url| !url.scheme.is_unix() && url.host().is_empty());
+    if let Some(url) = nowhere {
+        let list: Vec<String> = urls.iter().map(ToString::to_string).collect();
+        found.fault(format!(
+            "--{name} {:?} must be \"host:port\" (unexpected empty host ({url}))",
+            list.join(",")
+        ));
+    }
+}
+
+/// Neither certificate nor key, and none to be made.
+fn missing(tls: &Tls) -> bool {
+    tls.cert_file.is_none() && tls.key_file.is_none() && !tls.auto
+}
+
+fn material(side: &str, urls: &[Url], tls: &Tls, found: &mut Findings) {
+    let half = tls.cert_file.is_some() != tls.key_file.is_some();
+    if half && urls.iter().any(|url| url.scheme.is_tls()) {
+        let show = |path: &Option<std::path::PathBuf>| {
+            path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        };
+        found.fault(format!(
+            "KeyFile and CertFile must both be present[key: {}, cert: {}]",
+            show(&tls.key_file),
+            show(&tls.cert_file)
+        ));
+    }
+    for url in urls {
+        match (url.scheme.is_tls(), side) {
+            (true, "client") if missing(tls) => found.fault(format!(
+                "TLS key/cert (--cert-file, --key-file) must be provided for client url {url} \
+                 with HTTPS scheme"
+            )),
+            (true, _) if missing(tls) => found.fault(format!(
+                "cannot listen on TLS for {}: KeyFile and CertFile are not presented",
+                url.authority
+            )),
+            (true, _) => {}
+            (false, _) => plaintext(side, url, tls, found),
+        }
+    }
+}
+
+fn plaintext(side: &str, url: &Url, tls: &Tls, found: &mut Findings) {
+    if tls.cert_file.is_some() || tls.key_file.is_some() {
+        found.warn(format!(
+            "scheme is HTTP while key and cert files are present; ignoring key and cert files \
+             ({side} url {url})"
+        ));
+    }
+    if tls.client_cert_auth {
+        found.warn(format!(
+            "scheme is HTTP while client certificates are demanded; ignoring that demand \
+             ({side} url {url})"
+        ));
+    }
+}

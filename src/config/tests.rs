@@ -1,0 +1,403 @@
+//! The room as its users see it: arguments, variables and a file in, a configuration or an end out.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::*;
+
+/// A file of this text, removed with the value.
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Loaded, Exit> {
+    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    load(&args, env.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())))
+}
+
+/// The `error` of every fault.
+fn faults(args: &[&str], env: &[(&str, &str)]) -> (i32, Vec<String>) {
+    let exit = run(args, env).expect_err("a fault");
+    let errors = exit.stderr.lines().filter_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["msg"] == "failed to verify flags")
+            .then(|| line["error"].as_str().map(str::to_owned))?
+    });
+    (exit.code, errors.collect())
+}
+
+fn origin(loaded: &Loaded, name: &str) -> String {
+    let found = loaded.provenance.iter().find(|one| one.name == name).unwrap();
+    found.origin.split('/').next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn nothing_said_is_the_default_with_etcds_one_remark() {
+    let loaded = run(&[], &[]).unwrap();
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.notes, ["'data-dir' was empty; using default default.etcd"]);
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert!(loaded.provenance.iter().all(|one| one.name == "data-dir" || one.origin == "default"));
+}
+
+#[test]
+fn flags_cover_variables_cover_the_file_covers_defaults() {
+    let file = file("name: f\nwal-dir: /f\nsnapshot-count: 3\n");
+    let path = file.path().to_str().unwrap();
+    let env = [("ETCD_NAME", "v"), ("ETCD_WAL_DIR", "/v"), ("ETCD_CONFIG_FILE", path)];
+    let loaded = run(&["--name=a", "--data-dir", "/d"], &env).unwrap();
+    let member = &loaded.config.member;
+    assert_eq!(member.name, "a");
+    assert_eq!(member.wal_dir, Some("/v".into()));
+    assert_eq!(member.snapshot_count, 3);
+    assert_eq!(member.max_txn_ops, 128);
+    for (name, expected) in [
+        ("name", "flag --name"),
+        ("wal-dir", "environment ETCD_WAL_DIR"),
+        ("snapshot-count", "file"),
+        ("max-txn-ops", "default"),
+        ("initial-cluster", "follows from --name and --initial-advertise-peer-urls"),
+    ] {
+        assert_eq!(origin(&loaded, name), expected, "{name}");
+    }
+    let covered: Vec<_> = loaded.notes.iter().filter(|note| note.contains("covers")).collect();
+    assert_eq!(covered.len(), 2, "{covered:?}");
+    assert!(covered[0].starts_with("name: flag --name holds and covers file "));
+    assert!(covered[0].ends_with(":1, environment ETCD_NAME"));
+}
+
+#[test]
+fn the_flag_names_the_file_before_the_variable_does() {
+    let (mine, other) = (file("name: mine"), file("name: other"));
+    let env = [("ETCD_CONFIG_FILE", other.path().to_str().unwrap())];
+    let loaded = run(&["--config-file", mine.path().to_str().unwrap()], &env).unwrap();
+    assert_eq!(loaded.config.member.name, "mine");
+}
+
+#[test]
+fn every_branch_of_the_tree_is_reached_by_its_flags() {
+    let loaded = run(
+        &[
+            "--auto-compaction-mode=revision",
+            "--auto-compaction-retention=1000",
+            "--listen-client-urls=https://127.0.0.1:0,unix://a:1",
+            "--advertise-client-urls=https://h:1",
+            "--cert-file=/c",
+            "--key-file=/k",
+            "--client-crl-file=/r",
+            "--client-cert-allowed-hostname=a, b",
+            "--tls-min-version=TLS1.3",
+            "--log-level=DEBUG",
+            "--log-format=console",
+            "--metrics=extensive",
+            "--enable-grpc-gateway=false",
+            "--max-concurrent-streams=0",
+            "--experimental-watch-progress-notify-interval=0",
+            "--feature-gates=LeaseCheckpoint=true,LeaseCheckpointPersist=true",
+        ],
+        &[],
+    );
+    let config = loaded.unwrap().config;
+    assert_eq!(config.compaction.retention, Retention::Revision(1000));
+    assert_eq!(config.member.listen_client_urls.len(), 2);
+    assert_eq!(config.client_tls.cert_file, Some("/c".into()));
+    assert_eq!(config.client_tls.crl_file, Some("/r".into()));
+    assert_eq!(config.client_tls.allowed_hostname, ["a", "b"]);
+    assert_eq!(config.tls.min, TlsVersion::V13);
+    assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Console));
+    assert_eq!(config.member.metrics, MetricsMode::Extensive);
+    assert!(!config.features.grpc_gateway);
+    assert_eq!(config.member.max_concurrent_streams, u32::MAX);
+    assert_eq!(config.member.watch_progress_notify_interval, Duration::from_secs(600));
+    assert!(config.features.lease_checkpoint && config.features.lease_checkpoint_persist);
+}
+
+/// Arguments, exit code and the `error` as the real etcd 3.5 says it.
+const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
+    (&["help"], 1, "'help' is not a valid flag"),
+    (&["--version", "bogus"], 1, "'bogus' is not a valid flag"),
+    (&["--snapshot", "5"], 1, "'5' is not a valid flag"),
+    (&["-"], 1, "'-' is not a valid flag"),
+    (&["--logger", "capnslog"], 1, "--logger=capnslog is removed in v3.5"),
+    (&["--logger", "foo"], 1, "unknown logger option \"foo\""),
+    (&["--log-level", "bogus"], 2, "unrecognized level: \"bogus\""),
+    (
+        &["--log-outputs", "default,stderr"],
+        1,
+        "multi logoutput for \"default\" is not supported yet",
+    ),
+    (
+        &["--log-outputs", "stderr,systemd/journal"],
+        1,
+        "running with systemd/journal but other '--log-outputs' values ([\"stderr\" \
+         \"systemd/journal\"]) are configured with 'default'; override 'default' value with \
+         something else",
+    ),
+    (
+        &["--enable-log-rotation"],
+        1,
+        "--log-outputs requires a single file path when --log-rotate-config-json is defined",
+    ),
+    (&["--heartbeat-interval=0"], 1, "--heartbeat-interval must be >0 (set to 0ms)"),
+    (
+        &["--election-timeout", "100"],
+        1,
+        "--election-timeout[100ms] should be at least as 5 times as --heartbeat-interval[100ms]",
+    ),
+    (
+        &["--election-timeout", "60000"],
+        1,
+        "--election-timeout[60000ms] is too long, and should be set less than 50000ms",
+    ),
+    (
+        &["--listen-client-urls", "http://localhost:2379"],
+        1,
+        "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+    ),
+    (
+        &["--listen-metrics-urls", "http://foo.bar:1"],
+        1,
+        "expected IP in URL for binding (http://foo.bar:1)",
+    ),
+    (
+        &["--initial-advertise-peer-urls", "http://:2380"],
+        1,
+        "--initial-advertise-peer-urls \"http://:2380\" must be \"host:port\" (unexpected empty \
+         host (http://:2380))",
+    ),
+    (
+        &["--advertise-client-urls", "http://:1"],
+        1,
+        "--advertise-client-urls \"http://:1\" must be \"host:port\" (unexpected empty host \
+         (http://:1))",
+    ),
+    (&["--auto-compaction-mode", "x"], 1, "unknown auto-compaction-mode \"x\""),
+    (
+        &["--auto-compaction-retention", "5y"],
+        1,
+        "error parsing CompactionRetention: time: unknown unit \"y\" in duration \"5y\"",
+    ),
+    (
+        &["--tls-min-version", "TLS1.1"],
+        1,
+        "unexpected TLS version \"TLS1.1\" (must be one of: TLS1.2, TLS1.3)",
+    ),
+    (
+        &["--tls-min-version", "TLS1.3", "--tls-max-version", "TLS1.2"],
+        1,
+        "min version (TLS1.3) is greater than max version (TLS1.2)",
+    ),
+    (
+        &["--tls-min-version", "TLS1.3", "--cipher-suites", "A"],
+        1,
+        "cipher suites cannot be configured when only TLS1.3 is enabled",
+    ),
+    (
+        &["--experimental-enable-lease-checkpoint-persist"],
+        1,
+        "setting experimental-enable-lease-checkpoint-persist requires \
+         experimental-enable-lease-checkpoint",
+    ),
+    (
+        &[
+            "--listen-client-urls=https://127.0.0.1:3379",
+            "--advertise-client-urls=https://127.0.0.1:3379",
+        ],
+        1,
+        "TLS key/cert (--cert-file, --key-file) must be provided for client url \
+         https://127.0.0.1:3379 with HTTPS scheme",
+    ),
+    (
+        &[
+            "--cert-file=a",
+            "--listen-client-urls=https://127.0.0.1:3379",
+            "--advertise-client-urls=https://127.0.0.1:3379",
+        ],
+        1,
+        "KeyFile and CertFile must both be present[key: , cert: a]",
+    ),
+    (
+        &["--listen-peer-urls", "https://127.0.0.1:3380"],
+        1,
+        "cannot listen on TLS for 127.0.0.1:3380: KeyFile and CertFile are not presented",
+    ),
+    (
+        &["--listen-metrics-urls", "https://127.0.0.1:4444"],
+        1,
+        "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
+    ),
+    (
+        &[
+            "--listen-client-urls=http://127.0.0.1:3379",
+            "--listen-client-http-urls=http://127.0.0.1:3379",
+            "--advertise-client-urls=http://127.0.0.1:3379",
+        ],
+        1,
+        "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url \
+         http://127.0.0.1:3379",
+    ),
+    (
+        &["--initial-cluster", "default"],
+        1,
+        "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: ",
+    ),
+];
+
+#[test]
+fn faults_are_told_in_the_words_of_etcd_with_its_exit_codes() {
+    for (args, code, error) in SAID_BY_ETCD {
+        assert_eq!(faults(args, &[]), (*code, vec![(*error).to_owned()]), "{args:?}");
+    }
+}
+
+#[test]
+fn what_later_versions_say_is_said_too() {
+    for (args, error) in [
+        (
+            ["--experimental-warning-apply-duration=1s", "--warning-apply-duration=2s"].as_slice(),
+            "cannot set --experimental-warning-apply-duration and --warning-apply-duration at the \
+             same time, please use --warning-apply-duration only",
+        ),
+        (
+            &["--feature-gates=LeaseCheckpoint=true", "--experimental-enable-lease-checkpoint"],
+            "cannot specify both flags: --experimental-enable-lease-checkpoint=true and \
+             --feature-gates=LeaseCheckpoint=true at the same time, please just use \
+             --feature-gates=LeaseCheckpoint=true",
+        ),
+        (
+            &[
+                "--warning-unary-request-duration=1s",
+                "--experimental-warning-unary-request-duration=1s",
+            ],
+            "both --experimental-warning-unary-request-duration and \
+             --warning-unary-request-duration flags are set. Use only \
+             --warning-unary-request-duration",
+        ),
+        (
+            &["--feature-gates=LeaseCheckpointPersist=true"],
+            "enabling feature gate LeaseCheckpointPersist requires enabling feature gate \
+             LeaseCheckpoint",
+        ),
+        (&["--auto-compaction-mode="], "undefined auto-compaction-mode"),
+        (&["--log-format=foo"], "unknown log format: foo, supported values json, console"),
+    ] {
+        assert_eq!(faults(args, &[]), (1, vec![error.to_owned()]), "{args:?}");
+    }
+    let layered = run(
+        &["--warning-apply-duration=2s"],
+        &[("ETCD_EXPERIMENTAL_WARNING_APPLY_DURATION", "1s")],
+    );
+    assert_eq!(layered.unwrap().config.member.warning_apply_duration, Duration::from_secs(2));
+}
+
+#[test]
+fn a_setting_of_a_later_step_is_refused_in_one_line_unless_it_is_the_default() {
+    for args in [
+        ["--discovery=http://h:1/t"].as_slice(),
+        &["--discovery-srv", "example.org"],
+        &["--force-new-cluster"],
+        &["--initial-cluster-state=existing"],
+        &["--proxy=on"],
+        &["--enable-v2"],
+        &["--auth-token=jwt,sign-method=RS256"],
+        &["--experimental-initial-corrupt-check"],
+        &["--feature-gates=CompactHashCheck=true"],
+        &["--enable-distributed-tracing"],
+        &["--strict-reconfig-check=false"],
+        &["--initial-cluster=default=http://localhost:2380,b=http://h:2"],
+    ] {
+        let (code, errors) = faults(args, &[]);
+        assert_eq!((code, errors.len()), (1, 1), "{args:?}: {errors:?}");
+    }
+    for args in [["--discovery="].as_slice(), &["--proxy=off"], &["--auth-token", "simple"]] {
+        assert!(run(args, &[]).is_ok_and(|loaded| loaded.warnings.is_empty()), "{args:?}");
+    }
+    for program in ["gateway", "grpc-proxy"] {
+        let exit = run(&[program, "start"], &[]).unwrap_err();
+        assert_eq!((exit.code, exit.stderr.lines().count()), (1, 1));
+    }
+}
+
+#[test]
+fn nothing_is_ignored_in_silence() {
+    for (args, warning) in [
+        ("--max-wals=3", "max-wals (flag --max-wals) changes nothing"),
+        ("--snapshot", "snapshot (flag --snapshot) changes nothing"),
+        ("--backend-batch-limit=3", "backend-batch-limit"),
+        ("--peer-auto-tls", "peer-auto-tls checked but not used"),
+        ("--cert-file=/c", "scheme is HTTP while key and cert files are present"),
+        ("--client-cert-auth", "scheme is HTTP while client certificates are demanded"),
+        ("--unsafe-no-fsync", "unsafe-no-fsync is set"),
+        ("--max-request-bytes=104857600", "exceeded recommended request limit"),
+    ] {
+        let warnings = run(&[args], &[]).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{args}: {warnings:?}");
+        assert!(warnings[0].contains(warning), "{args}: {warnings:?}");
+    }
+    let unknown = run(&[], &[("ETCD_BOGUS", "secret")]).unwrap().warnings;
+    assert_eq!(unknown, ["unrecognized environment variable ETCD_BOGUS"]);
+}
+
+#[test]
+fn all_faults_of_all_layers_are_told_at_once() {
+    let file = file("nmae: x\n");
+    let path = format!("--config-file={}", file.path().display());
+    let (code, errors) = faults(
+        &[&path, "--heartbeat-interval=0", "--discovery=x"],
+        &[("ETCD_SNAPSHOT_COUNT", "x")],
+    );
+    assert_eq!((code, errors.len()), (1, 4), "{errors:?}");
+    assert!(errors[0].ends_with(":1: unknown key nmae; did you mean name?"), "{}", errors[0]);
+}
+
+#[test]
+fn secrets_are_neither_shown_nor_told() {
+    let env = [("ETCD_DISCOVERY_PASSWORD", "hunter2")];
+    let exit = run(&[], &env).unwrap_err();
+    assert!(!exit.stderr.contains("hunter2"), "{}", exit.stderr);
+    let file = file("discovery-config: {client: {auth: {password: [hunter2]}}}");
+    assert!(!format!("{:?}", check_file(file.path().to_str().unwrap())).contains("hunter2"));
+}
+
+#[test]
+fn help_and_version_end_well_and_misuse_explains_itself() {
+    let help = run(&["--help"], &[]).unwrap_err();
+    assert_eq!(help.code, 0);
+    assert!(help.stdout.contains("--listen-client-urls") && help.stderr.starts_with("Usage:"));
+    let version = run(&["-version"], &[("ETCD_SNAPSHOT_COUNT", "x")]).unwrap_err();
+    assert_eq!((version.code, version.stdout.lines().count()), (0, 5));
+    assert!(run(&["--version=false"], &[]).is_ok());
+    let misuse = run(&["--bogus", "--version"], &[]).unwrap_err();
+    assert_eq!(misuse.code, 2);
+    assert!(misuse.stderr.starts_with("flag provided but not defined: -bogus\nUsage:\n"));
+}
+
+#[test]
+fn the_sample_file_is_good_and_shows_the_defaults_of_the_code() {
+    const SAMPLE: &str = include_str!("../../packaging/etcd.conf.yml");
+    let sample = file(SAMPLE);
+    assert_eq!(check_file(sample.path().to_str().unwrap()), (Vec::new(), Vec::new()));
+    // With every commented setting in force, it says what would hold without it.
+    let bare: String = SAMPLE
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => line.replacen('#', "", 1),
+            _ => line.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    let contents = file::parse("sample", &bare);
+    assert_eq!(contents.faults, Vec::<String>::new());
+    let shown: Vec<&str> = contents.given.iter().map(|given| given.setting.name).collect();
+    for given in &contents.given {
+        let usual = value::parse(given.setting.kind, given.setting.default);
+        assert_eq!(Ok(&given.value), usual.as_ref(), "{}", given.setting.name);
+    }
+    for setting in table::all().filter(|setting| setting.status == table::Status::Live) {
+        let in_file = setting.has_flag() && setting.paths().next().is_some();
+        assert!(!in_file || shown.contains(&setting.name), "{} is not in the sample", setting.name);
+    }
+}
