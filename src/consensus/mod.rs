@@ -1,1 +1,5 @@
-//! Agreement on the order of changes; the only room that says openraft.
+//! Agreement: proposals in, applied outcomes out. The only room that says openraft.
+
+mod runtime;
+mod ticket;
+mod types;
