@@ -1,0 +1,188 @@
+//! The apply thread: the one owner of the state machine.
+//!
+//! A thread of its own, because the storage engine may stall a write for tens of milliseconds, and
+//! neither heartbeats nor clients' connections may wait for that.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::EntryPayload;
+use tokio::sync::mpsc;
+
+use super::machine::{Durable, Work, position};
+use super::proposer::Shared;
+use super::types::{
+    LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
+};
+use crate::state::{Entry, Machine, Outcome, Payload, StateError};
+use crate::tasks::Supervisor;
+use crate::types::ids::MemberId;
+
+/// Requests gathered into one write of the state. Above, the write itself dominates and clients
+/// only wait longer.
+const MAX_GATHERED_REQUESTS: usize = 2048;
+/// Writes between two turns of upkeep, so that compaction goes on under load.
+const WRITES_PER_UPKEEP: u32 = 16;
+/// etcd's threshold for telling of a slow apply.
+const SLOW_APPLY: Duration = Duration::from_millis(100);
+
+/// Owns the state machine and answers clients.
+pub(crate) struct ApplyThread {
+    pub(crate) machine: Machine,
+    pub(crate) work: mpsc::Receiver<Work>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: MemberId,
+    pub(crate) supervisor: Supervisor,
+}
+
+/// What the state machine says it has applied.
+///
+/// # Errors
+/// `InvalidData` when it does not read back.
+pub(crate) fn applied_state(machine: &Machine) -> std::io::Result<Durable> {
+    let applied = machine.applied().as_deref().map(decode_log_id).transpose()?;
+    let membership = machine.membership().map(decode_membership).transpose()?.unwrap_or_default();
+    Ok(Durable { applied, membership })
+}
+
+impl ApplyThread {
+    /// Works until nobody can send any more. A failure of the state stops the process: what it
+    /// holds is then unknown, and the log rebuilds it.
+    pub(crate) fn run(mut self) {
+        let result = self.serve();
+        self.shared.stop();
+        if let Err(error) = result {
+            self.supervisor.fail("apply", error.to_string());
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), StateError> {
+        let mut upkeep_waits = false;
+        let mut writes = 0;
+        loop {
+            let work = if upkeep_waits {
+                match self.work.try_recv() {
+                    Ok(work) => Some(work),
+                    Err(mpsc::error::TryRecvError::Empty) => None,
+                    Err(mpsc::error::TryRecvError::Disconnected) => break,
+                }
+            } else {
+                match self.work.blocking_recv() {
+                    Some(work) => Some(work),
+                    None => break,
+                }
+            };
+            let idle = work.is_none();
+            if let Some(work) = work {
+                self.handle(work)?;
+                writes += 1;
+            }
+            if idle || writes >= WRITES_PER_UPKEEP || self.work.is_empty() {
+                writes = 0;
+                upkeep_waits = self.machine.maintain()?;
+            }
+        }
+        self.machine.persist()?;
+        Ok(())
+    }
+
+    fn handle(&mut self, work: Work) -> Result<(), StateError> {
+        match work {
+            Work::Apply(entries) => {
+                let (entries, other) = self.gather(entries);
+                self.apply(entries)?;
+                other.map_or(Ok(()), |work| self.handle(work))
+            }
+            Work::Persist(done) => {
+                self.machine.persist()?;
+                let state = applied_state(&self.machine).map_err(|error| StateError::Damaged {
+                    what: "applied entry".into(),
+                    why: error.to_string(),
+                })?;
+                // Nobody hears it when consensus stopped meanwhile.
+                let _ = done.send(state);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what else was committed meanwhile, up to a limit, and whatever other work ended that.
+    fn gather(&mut self, mut entries: Vec<LogEntry>) -> (Vec<LogEntry>, Option<Work>) {
+        let mut requests: usize = entries.iter().map(request_count).sum();
+        while requests < MAX_GATHERED_REQUESTS {
+            match self.work.try_recv() {
+                Ok(Work::Apply(more)) => {
+                    requests += more.iter().map(request_count).sum::<usize>();
+                    entries.extend(more);
+                }
+                Ok(other) => return (entries, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (entries, None)
+    }
+
+    fn apply(&mut self, entries: Vec<LogEntry>) -> Result<(), StateError> {
+        let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(()) };
+        let began = self.shared.clock.now();
+        let batches: Vec<Option<u64>> = entries.iter().map(|entry| self.own_batch(entry)).collect();
+        let requests = entries.iter().map(request_count).sum::<usize>();
+        let outcomes = self.machine.apply(entries.into_iter().map(state_entry).collect())?;
+        let index = position(last);
+        self.shared.progress.apply(index, last.leader_id.term, requests as u64);
+        self.shared.metrics.applied.set(index.cast_signed());
+        for (batch, outcomes) in batches.into_iter().zip(outcomes) {
+            self.answer(batch, outcomes);
+        }
+        self.note_duration(began, requests);
+        Ok(())
+    }
+
+    fn answer(&self, batch: Option<u64>, outcomes: Option<Vec<Outcome>>) {
+        if let (Some(batch), Some(outcomes)) = (batch, outcomes) {
+            self.shared.waiters.resolve(batch, outcomes);
+        }
+    }
+
+    /// The number of the batch in `entry` if this member proposed it.
+    fn own_batch(&self, entry: &LogEntry) -> Option<u64> {
+        match &entry.payload {
+            EntryPayload::Normal(proposal) if proposal.batch().origin == self.id.0 => {
+                Some(proposal.batch().id)
+            }
+            _ => None,
+        }
+    }
+
+    fn note_duration(&self, began: Instant, requests: usize) {
+        let took = self.shared.clock.now().duration_since(began);
+        if took > SLOW_APPLY {
+            self.shared.metrics.slow_applies.inc();
+            tracing::warn!(
+                took = ?took,
+                "expected-duration" = ?SLOW_APPLY,
+                requests,
+                "apply request took too long"
+            );
+        }
+    }
+}
+
+fn request_count(entry: &LogEntry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.batch().requests.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
+}
+
+fn state_entry(entry: LogEntry) -> Entry {
+    let log_id = entry.log_id;
+    let payload = match entry.payload {
+        EntryPayload::Blank => Payload::Blank,
+        EntryPayload::Normal(proposal) => Payload::Batch(Arc::clone(proposal.batch())),
+        EntryPayload::Membership(membership) => Payload::Membership(encode_membership(
+            &StoredMembership::new(Some(log_id), membership),
+        )),
+    };
+    Entry { log_id: encode_log_id(log_id), index: position(log_id), payload }
+}

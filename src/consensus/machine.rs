@@ -1,0 +1,157 @@
+//! The state machine as openraft sees it: a queue before the apply thread.
+//!
+//! Entries count as applied for openraft once they are queued here, so that the thread can gather
+//! several commits into one write; whoever needs the truth asks [`Progress`]. Nothing is lost by
+//! that: the log is purged only up to what a snapshot covers, and a snapshot is made by the apply
+//! thread itself.
+//!
+//! [`Progress`]: super::status::Progress
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, TryStreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::proposer::Shared;
+use super::types::{LogEntry, LogId, StoredMembership, TypeConfig};
+
+type Meta = SnapshotMetaOf<TypeConfig>;
+
+/// What the apply thread is asked to do.
+pub(crate) enum Work {
+    /// Apply committed entries.
+    Apply(Vec<LogEntry>),
+    /// Make everything applied so far durable and tell up to where that is.
+    Persist(oneshot::Sender<Durable>),
+}
+
+/// What is on disk for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    pub(crate) applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+}
+
+/// A state as of one entry. A handle: the data stays in the state machine until it is streamed.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotHandle {
+    applied: Option<LogId>,
+}
+
+/// Feeds the apply thread.
+pub(crate) struct Applier {
+    work: mpsc::Sender<Work>,
+    shared: Arc<Shared>,
+    accepted: Option<LogId>,
+    membership: StoredMembership,
+    snapshot: Arc<Mutex<Option<Meta>>>,
+}
+
+impl Applier {
+    /// A state machine that has applied what `state` says, fed through `work`.
+    pub(crate) fn new(work: mpsc::Sender<Work>, shared: Arc<Shared>, state: Durable) -> Self {
+        let Durable { applied, membership } = state;
+        Self { work, shared, accepted: applied, membership, snapshot: Arc::default() }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Applier {
+    type SnapshotData = SnapshotHandle;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.accepted, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut committed: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut entries = Vec::new();
+        let mut responders = Vec::new();
+        let (mut requests, mut bytes) = (0, 0);
+        while let Some((entry, responder)) = committed.try_next().await? {
+            match &entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(proposal) => {
+                    requests += proposal.batch().requests.len() as u64;
+                    bytes += proposal.len() as u64;
+                }
+                EntryPayload::Membership(membership) => {
+                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                }
+            }
+            self.accepted = Some(entry.log_id);
+            responders.extend(responder);
+            entries.push(entry);
+        }
+        if let Some(last) = self.accepted {
+            let position = position(last);
+            self.shared.progress.commit(position, requests);
+            self.shared.metrics.committed.set(position.cast_signed());
+            self.shared.retention.committed(last, bytes);
+        }
+        self.work.send(Work::Apply(entries)).await.map_err(|_| ended())?;
+        // Told after the entries are on their way: this only makes room for the next proposals.
+        for responder in responders {
+            responder.send(());
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { work: self.work.clone(), snapshot: Arc::clone(&self.snapshot) }
+    }
+
+    async fn install_snapshot(&mut self, meta: &Meta, _snapshot: SnapshotHandle) -> io::Result<()> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("cannot install the snapshot up to {meta}: members do not exchange snapshots yet"),
+        ))
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotHandle>>> {
+        let meta = self.snapshot.lock().clone();
+        Ok(meta.map(|meta| {
+            let snapshot = SnapshotHandle { applied: meta.last_log_id };
+            SnapshotOf::<TypeConfig, _> { meta, snapshot }
+        }))
+    }
+}
+
+/// Makes snapshots by asking the apply thread.
+pub(crate) struct Builder {
+    work: mpsc::Sender<Work>,
+    snapshot: Arc<Mutex<Option<Meta>>>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotHandle;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotHandle>> {
+        let (done, persisted) = oneshot::channel();
+        self.work.send(Work::Persist(done)).await.map_err(|_| ended())?;
+        let Durable { applied, membership } = persisted.await.map_err(|_| ended())?;
+        let meta = Meta { last_log_id: applied, last_membership: membership };
+        *self.snapshot.lock() = Some(meta.clone());
+        tracing::info!(applied = applied.map(position), "saved snapshot");
+        Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle { applied } })
+    }
+}
+
+/// A log id's place counted from one, as clients and the state machine see it; openraft counts
+/// from zero.
+pub(crate) fn position(log_id: LogId) -> u64 {
+    log_id.index + 1
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the apply thread has ended")
+}

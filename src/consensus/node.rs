@@ -1,0 +1,342 @@
+//! One member of a cluster: starts the parts of this room, hands out their handles, stops them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{InitializeError, RaftError};
+use openraft::{Config, Raft, SnapshotPolicy};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::apply::{ApplyThread, applied_state};
+use super::batcher::Batcher;
+use super::error::ConsensusError;
+use super::leadership::follow;
+use super::log_store::LogStore;
+use super::machine::{Applier, Durable, Work, position};
+use super::metrics::Metrics;
+use super::network::NoPeers;
+use super::proposer::{ProposeLimits, Proposer, Shared};
+use super::reader::LinearReader;
+use super::status::{Leadership, Status};
+use super::types::{Peer, TypeConfig};
+use crate::state::Machine;
+use crate::storage::wal::{Recovered, Wal};
+use crate::tasks::{Stage, Stop, Supervisor};
+use crate::telemetry::metrics::Registry;
+use crate::types::clock::Clock;
+use crate::types::ids::MemberId;
+
+pub(crate) type Core = Raft<TypeConfig, Applier>;
+
+/// Commits that may wait for the apply thread. Proposals are refused long before it is full; it
+/// bounds a member that follows.
+const APPLY_QUEUE: usize = 1024;
+
+/// A member of the cluster as consensus knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: MemberId,
+    /// The name it was founded under; what it publishes itself is in the state.
+    pub name: String,
+    /// Where other members reach it.
+    pub peer_urls: Vec<String>,
+    /// Whether it has no vote.
+    pub is_learner: bool,
+}
+
+/// Timers and limits of consensus.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How often a leader tells that it is alive.
+    pub heartbeat: Duration,
+    /// How long a member waits for a leader before it stands for election; at most twice that.
+    pub election: Duration,
+    /// Whether to ask the others before standing for election.
+    pub pre_vote: bool,
+    /// Largest encoded request, in bytes.
+    pub max_request_bytes: usize,
+    /// Log entries between two snapshots.
+    pub snapshot_count: u64,
+    /// Log entries kept behind a snapshot for members that lag.
+    pub snapshot_catchup_entries: u64,
+}
+
+impl Default for Settings {
+    /// etcd's defaults.
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_secs(1),
+            pre_vote: true,
+            max_request_bytes: 1536 * 1024,
+            snapshot_count: 100_000,
+            snapshot_catchup_entries: 5000,
+        }
+    }
+}
+
+/// What a member is made of.
+pub struct Parts {
+    /// This member.
+    pub id: MemberId,
+    /// The founding members; used only when the log is empty.
+    pub members: Vec<Member>,
+    /// The log.
+    pub wal: Wal,
+    /// What the log held when it was opened.
+    pub recovered: Recovered,
+    /// The state machine; the apply thread will own it.
+    pub machine: Machine,
+    /// Timers and limits.
+    pub settings: Settings,
+    /// Starts and stops the tasks.
+    pub supervisor: Supervisor,
+    /// Takes the metrics.
+    pub registry: Registry,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// A running member. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    core: Core,
+    reader: LinearReader,
+    id: MemberId,
+}
+
+impl Node {
+    /// Starts the member: founds the cluster if the log is empty, else goes on where it stopped.
+    /// Returns as soon as it runs; see [`Self::ready`].
+    ///
+    /// # Errors
+    /// When log and state contradict each other, a thread cannot start, or the core refuses.
+    pub async fn start(parts: Parts) -> Result<Self, ConsensusError> {
+        let log = LogStore::new(parts.wal, &parts.recovered).map_err(ConsensusError::Log)?;
+        let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
+        check_log_covers(&log, &state)?;
+        let limits = ProposeLimits {
+            request_bytes: parts.settings.max_request_bytes,
+            election: parts.settings.election,
+        };
+        let applied = state.applied.map_or(0, position);
+        let metrics = Metrics::new(&parts.registry);
+        let shared = Arc::new(Shared::new(applied, metrics, limits, parts.clock));
+
+        let (work, queue) = mpsc::channel(APPLY_QUEUE);
+        let apply = ApplyThread {
+            machine: parts.machine,
+            work: queue,
+            shared: Arc::clone(&shared),
+            id: parts.id,
+            supervisor: parts.supervisor.clone(),
+        };
+        parts
+            .supervisor
+            .thread("apply", Stage::Consensus, move |_| apply.run())
+            .map_err(ConsensusError::Thread)?;
+
+        let home = Home {
+            id: parts.id,
+            config: Arc::new(core_config(&parts.settings)?),
+            shared: Arc::clone(&shared),
+            founders: parts.members,
+            supervisor: parts.supervisor,
+        };
+        let core = home.start(log, work, state).await?;
+        let reader = LinearReader::new(Arc::clone(&shared), &core, home.id);
+        home.run_tasks(&core, &reader);
+        Ok(Self { shared, core, reader, id: home.id })
+    }
+
+    /// Waits until a leader is known and this member, if it leads, has caught up with its log.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`, or the core stops.
+    pub async fn ready(&self, limit: Duration) -> Result<(), ConsensusError> {
+        let mut leadership = self.shared.leadership.subscribe();
+        let led = leadership.wait_for(|now| {
+            now.is_leader || now.leader.is_some_and(|leader| leader != self.id)
+        });
+        match tokio::time::timeout(limit, led).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ConsensusError::Core("stopped while it started".into())),
+            Err(_) => Err(ConsensusError::NoLeader(limit)),
+        }
+    }
+
+    /// The way to propose changes.
+    pub fn proposer(&self) -> Proposer {
+        Proposer::new(Arc::clone(&self.shared))
+    }
+
+    /// The way to make a read linearizable.
+    pub fn linear(&self) -> LinearReader {
+        self.reader.clone()
+    }
+
+    /// This member's id.
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// A snapshot of what this member knows; costs a few loads.
+    pub fn status(&self) -> Status {
+        let leadership = *self.shared.leadership.borrow();
+        Status {
+            leader: leadership.leader,
+            term: leadership.term,
+            is_leader: leadership.is_leader,
+            is_learner: leadership.is_learner,
+            committed: self.shared.progress.committed(),
+            applied: self.shared.progress.applied().0,
+        }
+    }
+
+    /// Tells of every change of leader, term or role.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.shared.leadership.subscribe()
+    }
+
+    /// The members of the cluster, ascending by id.
+    pub fn members(&self) -> Vec<Member> {
+        let server = self.core.server_metrics();
+        let membership = Arc::clone(&server.borrow_watched().membership_config);
+        let voters: Vec<u64> = membership.voter_ids().collect();
+        let member = |(id, peer): (&u64, &Peer)| Member {
+            id: MemberId(*id),
+            name: peer.name.clone(),
+            peer_urls: peer.peer_urls.clone(),
+            is_learner: !voters.contains(id),
+        };
+        membership.nodes().map(member).collect()
+    }
+
+    /// Makes everything applied durable and lets the log drop what is older than its catch-up
+    /// entries. Returns once asked; the work goes on.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn snapshot(&self) -> Result<(), ConsensusError> {
+        self.core.trigger().snapshot().await.map_err(core_error)
+    }
+}
+
+/// What is needed to start the core and its tasks.
+struct Home {
+    id: MemberId,
+    config: Arc<Config>,
+    shared: Arc<Shared>,
+    founders: Vec<Member>,
+    supervisor: Supervisor,
+}
+
+impl Home {
+    /// Starts the core; founds the cluster if nothing has been written yet.
+    async fn start(
+        &self,
+        log: LogStore,
+        work: mpsc::Sender<Work>,
+        state: Durable,
+    ) -> Result<Core, ConsensusError> {
+        let applier = Applier::new(work, Arc::clone(&self.shared), state);
+        let config = Arc::clone(&self.config);
+        let core = Core::new(self.id.0, config, NoPeers, log, applier).await.map_err(core_error)?;
+        let founders: BTreeMap<u64, Peer> = self.founders.iter().map(founder).collect();
+        let alone = founders.len() == 1;
+        match core.initialize(founders).await {
+            // A log that has entries was founded before.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+            Err(error) => return Err(core_error(error)),
+        }
+        if alone {
+            // Nobody else could win: waiting for an election timeout would only delay the start.
+            core.trigger().elect(false).await.map_err(core_error)?;
+        }
+        Ok(core)
+    }
+
+    fn run_tasks(&self, core: &Core, reader: &LinearReader) {
+        let stop = || self.supervisor.stop_token(Stage::Consensus);
+        let shared = || Arc::clone(&self.shared);
+        let batcher = Batcher::new(shared(), core.clone(), self.id);
+        self.spawn("batcher", batcher.run(stop()));
+        self.spawn("reads", reader.clone().run(core.clone(), stop()));
+        self.spawn("leadership", follow(shared(), core.clone(), self.supervisor.clone(), stop()));
+        let (keeper, core_to_trim) = (shared(), core.clone());
+        let stop_keeping = stop();
+        self.spawn("log-retention", async move {
+            keeper.retention.run(core_to_trim, stop_keeping).await;
+        });
+        self.spawn("consensus", shut_down(core.clone(), shared(), stop()));
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.supervisor.spawn(name, Stage::Consensus, task);
+    }
+}
+
+/// Ends the core once asked to stop. The apply thread ends by itself when the core no longer feeds
+/// it, with everything that was committed applied and durable.
+async fn shut_down(core: Core, shared: Arc<Shared>, stop: Stop) {
+    stop.stopped().await;
+    if core.shutdown().await.is_err() {
+        tracing::error!("consensus core panicked while it stopped");
+    }
+    shared.queue.close();
+}
+
+fn founder(member: &Member) -> (u64, Peer) {
+    (member.id.0, Peer { name: member.name.clone(), peer_urls: member.peer_urls.clone() })
+}
+
+/// The state never holds more than the log: an entry is durable there before it is applied. If it
+/// does, the end of the log was lost, and entries that clients were told of with it.
+fn check_log_covers(log: &LogStore, state: &Durable) -> Result<(), ConsensusError> {
+    let last = log.last().map_err(ConsensusError::Log)?;
+    match (state.applied, last) {
+        (Some(applied), last) if Some(applied) > last => Err(ConsensusError::LogBehindState {
+            applied: position(applied),
+            last: last.map_or(0, position),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {
+    let election = millis(settings.election);
+    let config = Config {
+        cluster_name: "etcd".into(),
+        heartbeat_interval: millis(settings.heartbeat),
+        election_timeout_min: election,
+        election_timeout_max: 2 * election,
+        enable_pre_vote: Some(settings.pre_vote),
+        // A member that led before it stopped stands for election like any other: a term has one
+        // leader, and clients see a new term after a restart, as with etcd.
+        enable_leader_restore: Some(false),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count.max(1)),
+        max_in_snapshot_log_to_keep: settings.snapshot_catchup_entries,
+        // A follower further behind than this is sent a snapshot, so the log must reach as far.
+        replication_lag_threshold: settings.snapshot_count + settings.snapshot_catchup_entries,
+        // Cutting the log entry by entry would send the core into the file system all the time.
+        purge_batch_size: 256,
+        install_snapshot_timeout: 10 * 60 * 1000,
+        // The apply thread stalls when the disk does; the core must not stall with it.
+        state_machine_channel_size: Some(64 * 1024),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| ConsensusError::Timers(error.to_string()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn core_error(error: impl std::fmt::Display) -> ConsensusError {
+    ConsensusError::Core(error.to_string())
+}

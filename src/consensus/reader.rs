@@ -1,0 +1,146 @@
+//! Linearizable reads: a read sees everything that was acknowledged before it began.
+//!
+//! A member that is the whole cluster is its own quorum: it cannot be deposed, and it acknowledges
+//! nothing it has not applied, so once it has applied an entry of its own term its state is always
+//! current and a read costs two loads. Openraft publishes a membership before any vote it could
+//! decide is granted, which makes the check safe while members are added.
+//!
+//! Otherwise leadership is confirmed by a quorum, one round at a time: reads that come while a
+//! round runs share the next.
+
+use std::sync::Arc;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::type_config::alias::WatchReceiverOf;
+use openraft::{Raft, ReadPolicy};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::error::ReadError;
+use super::machine::Applier;
+use super::proposer::Shared;
+use super::types::TypeConfig;
+use crate::tasks::Stop;
+use crate::types::ids::MemberId;
+
+type ServerMetrics = openraft::metrics::RaftServerMetrics<TypeConfig>;
+type Reply = oneshot::Sender<Result<(), ReadError>>;
+
+/// Confirms that the local state is current. Clones share rounds.
+#[derive(Clone)]
+pub struct LinearReader {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    id: MemberId,
+    server: WatchReceiverOf<TypeConfig, ServerMetrics>,
+    /// Reads waiting for the next round; `None` once the member stops.
+    next: Mutex<Option<Vec<Reply>>>,
+    wanted: Notify,
+}
+
+impl LinearReader {
+    pub(crate) fn new(shared: Arc<Shared>, raft: &Raft<TypeConfig, Applier>, id: MemberId) -> Self {
+        let inner = Inner {
+            shared,
+            id,
+            server: raft.server_metrics(),
+            next: Mutex::new(Some(Vec::new())),
+            wanted: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits until the local state holds everything that was acknowledged anywhere before the call.
+    ///
+    /// # Errors
+    /// When that could not be confirmed within the time of a proposal, or the member stops.
+    pub async fn read_index(&self) -> Result<(), ReadError> {
+        if self.inner.is_whole_cluster() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        match &mut *self.inner.next.lock() {
+            Some(waiting) => waiting.push(reply),
+            None => return Err(ReadError::Stopped),
+        }
+        self.inner.wanted.notify_one();
+        let timeout = self.inner.shared.limits.timeout();
+        let metrics = &self.inner.shared.metrics;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(result)) => {
+                if result.is_err() {
+                    metrics.failed_reads.inc();
+                }
+                result
+            }
+            Ok(Err(_)) => Err(ReadError::Stopped),
+            Err(_) => {
+                metrics.slow_reads.inc();
+                Err(ReadError::Timeout)
+            }
+        }
+    }
+
+    /// Confirms rounds until `stop`.
+    pub(crate) async fn run(self, raft: Raft<TypeConfig, Applier>, stop: Stop) {
+        let stopped = stop.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                () = self.inner.wanted.notified() => {}
+            }
+            let waiting = self.inner.next.lock().as_mut().map(std::mem::take).unwrap_or_default();
+            if waiting.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = &mut stopped => break,
+                result = self.inner.round(&raft) => answer(waiting, result),
+            }
+        }
+        let waiting = self.inner.next.lock().take().unwrap_or_default();
+        answer(waiting, Err(ReadError::Stopped));
+    }
+}
+
+impl Inner {
+    fn is_whole_cluster(&self) -> bool {
+        let server = self.server.borrow_watched();
+        let members = server.membership_config.membership();
+        let only_vote = members.get_joint_config().iter().all(|voters| voters.contains(&self.id.0));
+        let alone = members.nodes().count() == 1 && only_vote;
+        let term = server.vote.leader_id.term;
+        alone && server.state.is_leader() && self.shared.progress.applied().1 == term
+    }
+
+    /// Learns how far a quorum has committed and waits until that is applied here.
+    async fn round(&self, raft: &Raft<TypeConfig, Applier>) -> Result<(), ReadError> {
+        let linearizer = match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => linearizer,
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
+                return Err(ReadError::LeaderChanged);
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                return Err(ReadError::Timeout);
+            }
+            Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
+        };
+        let read = linearizer.read_log_id().index();
+        let mut applied = self.shared.progress.watch_applied();
+        // Openraft counts entries from zero, the applying side from one.
+        let reached = applied.wait_for(|(index, _)| *index > read).await;
+        reached.map(|_| ()).map_err(|_| ReadError::Stopped)
+    }
+}
+
+fn answer(waiting: Vec<Reply>, result: Result<(), ReadError>) {
+    for reply in waiting {
+        // Whoever went away needs no answer.
+        let _ = reply.send(result);
+    }
+}
