@@ -51,6 +51,9 @@ impl ApplyThread {
     pub(crate) fn run(mut self) {
         let result = self.serve();
         self.shared.stop();
+        // Whoever still sends work must learn that nobody does it.
+        drop(self.work);
+        let result = result.and_then(|()| self.machine.close());
         if let Err(error) = result {
             self.supervisor.fail("apply", error.to_string());
         }
@@ -82,7 +85,6 @@ impl ApplyThread {
                 upkeep_waits = self.machine.maintain()?;
             }
         }
-        self.machine.persist()?;
         Ok(())
     }
 

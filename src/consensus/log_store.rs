@@ -59,7 +59,7 @@ impl LogStore {
     /// # Errors
     /// When the log failed or its ids do not read back.
     pub(crate) fn last(&self) -> io::Result<Option<LogId>> {
-        read_position(self.wal.positions().map_err(wal_error)?.last)
+        read_position(self.wal.positions().last)
     }
 
     /// Entries of `range` that the log holds.
@@ -80,7 +80,7 @@ impl LogStore {
 
     /// `range` cut down to what the log holds.
     fn clamp(&self, range: &impl RangeBounds<u64>) -> io::Result<Range<u64>> {
-        let positions = self.wal.positions().map_err(wal_error)?;
+        let positions = self.wal.positions();
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
             Bound::Excluded(start) => start.saturating_add(1),
@@ -129,7 +129,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let positions = self.wal.positions().map_err(wal_error)?;
+        let positions = self.wal.positions();
         Ok(LogState {
             last_purged_log_id: read_position(positions.purged)?,
             last_log_id: read_position(positions.last)?,
@@ -184,6 +184,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let from = last.map_or(0, |last| last.index + 1);
         self.tail.lock().truncate(from);
+        if self.wal.positions().last.is_none_or(|last| last.index < from) {
+            return Ok(());
+        }
         let (done, truncated) = oneshot::channel();
         self.wal.truncate_from(from, move |result| {
             let _ = done.send(result);
@@ -272,3 +275,6 @@ fn read_position(position: Option<LogPos>) -> io::Result<Option<LogId>> {
 fn wal_error(error: WalError) -> io::Error {
     io::Error::other(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,3 +29,6 @@ pub use node::{Member, Node, Parts, Settings};
 pub use proposer::Proposer;
 pub use reader::LinearReader;
 pub use status::{Leadership, Status};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::{Config, Raft, SnapshotPolicy};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::apply::{ApplyThread, applied_state};
 use super::batcher::Batcher;
@@ -57,6 +57,9 @@ pub struct Settings {
     pub election: Duration,
     /// Whether to ask the others before standing for election.
     pub pre_vote: bool,
+    /// How long a request may take beside a change of leader, for which two election timeouts are
+    /// added.
+    pub request_timeout: Duration,
     /// Largest encoded request, in bytes.
     pub max_request_bytes: usize,
     /// Log entries between two snapshots.
@@ -72,6 +75,7 @@ impl Default for Settings {
             heartbeat: Duration::from_millis(100),
             election: Duration::from_secs(1),
             pre_vote: true,
+            request_timeout: Duration::from_secs(5),
             max_request_bytes: 1536 * 1024,
             snapshot_count: 100_000,
             snapshot_catchup_entries: 5000,
@@ -122,6 +126,7 @@ impl Node {
         check_log_covers(&log, &state)?;
         let limits = ProposeLimits {
             request_bytes: parts.settings.max_request_bytes,
+            base_timeout: parts.settings.request_timeout,
             election: parts.settings.election,
         };
         let applied = state.applied.map_or(0, position);
@@ -225,6 +230,17 @@ impl Node {
     pub async fn snapshot(&self) -> Result<(), ConsensusError> {
         self.core.trigger().snapshot().await.map_err(core_error)
     }
+
+    /// Waits until the log has dropped entries up to `index`.
+    #[cfg(test)]
+    pub(super) async fn purged_at_least(&self, index: u64, limit: Duration) -> u64 {
+        let wait = self.core.wait(Some(limit));
+        let purged = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+            metrics.purged.is_some_and(|purged| purged.index >= index)
+        };
+        let metrics = wait.metrics(purged, "log purged").await.unwrap();
+        metrics.purged.unwrap().index
+    }
 }
 
 /// What is needed to start the core and its tasks.
@@ -324,7 +340,7 @@ fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {
         // A follower further behind than this is sent a snapshot, so the log must reach as far.
         replication_lag_threshold: settings.snapshot_count + settings.snapshot_catchup_entries,
         // Cutting the log entry by entry would send the core into the file system all the time.
-        purge_batch_size: 256,
+        purge_batch_size: (settings.snapshot_count / 10).clamp(1, 256),
         install_snapshot_timeout: 10 * 60 * 1000,
         // The apply thread stalls when the disk does; the core must not stall with it.
         state_machine_channel_size: Some(64 * 1024),

@@ -22,23 +22,21 @@ use crate::types::clock::Clock;
 const ETCD_ENVELOPE_BYTES: usize = 14;
 /// Requests committed and not applied above which new ones are refused, as in etcd.
 const MAX_BACKLOG: u64 = 5000;
-/// The base of the time a request may take; two election timeouts come on top, so that a change of
-/// leader fits in.
-const BASE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Limits and timers of proposals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProposeLimits {
     /// Largest encoded request, in bytes.
     pub(crate) request_bytes: usize,
+    /// What a request may take beside a change of leader.
+    pub(crate) base_timeout: Duration,
     /// The election timeout.
     pub(crate) election: Duration,
 }
 
 impl ProposeLimits {
-    /// How long a request may take.
+    /// How long a request may take, so that a change of leader fits in.
     pub(crate) fn timeout(&self) -> Duration {
-        BASE_TIMEOUT + 2 * self.election
+        self.base_timeout + 2 * self.election
     }
 }
 
@@ -119,7 +117,7 @@ impl Proposer {
     /// Dropping the future abandons the wait, not the request: it may still be applied.
     ///
     /// # Errors
-    /// When the request was not admitted, not applied in time (5 s and two election timeouts), or
+    /// When the request was not admitted, not applied in time, or
     /// the member stops. A refusal by the state machine is an outcome, not an error.
     pub async fn propose(&self, op: Op) -> Result<Outcome, ProposeError> {
         let shared = &*self.shared;
@@ -139,6 +137,12 @@ impl Proposer {
         shared.queue.push(Queued { request, size, waiter });
         // A waiter that is dropped without an answer was lost to a failing core.
         answer.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Batches without an outcome.
+    #[cfg(test)]
+    pub(super) fn batches(&self) -> usize {
+        self.shared.waiters.len()
     }
 
     /// Requests that wait for an outcome.

@@ -9,6 +9,7 @@
 //! round runs share the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
@@ -23,6 +24,9 @@ use super::proposer::Shared;
 use super::types::TypeConfig;
 use crate::tasks::Stop;
 use crate::types::ids::MemberId;
+
+/// How long to wait before leadership is to be confirmed once more.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 type ServerMetrics = openraft::metrics::RaftServerMetrics<TypeConfig>;
 type Reply = oneshot::Sender<Result<(), ReadError>>;
@@ -118,17 +122,32 @@ impl Inner {
         alone && server.state.is_leader() && self.shared.progress.applied().1 == term
     }
 
-    /// Learns how far a quorum has committed and waits until that is applied here.
+    /// Confirms, unless the leader that is known now is lost meanwhile.
     async fn round(&self, raft: &Raft<TypeConfig, Applier>) -> Result<(), ReadError> {
-        let linearizer = match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-            Ok(linearizer) => linearizer,
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
-                return Err(ReadError::LeaderChanged);
+        let mut leadership = self.shared.leadership.subscribe();
+        let leader = leadership.borrow_and_update().leader;
+        let lost = leadership.wait_for(|now| leader.is_some() && now.leader != leader);
+        tokio::select! {
+            result = self.confirm(raft) => result,
+            _ = lost => Err(ReadError::LeaderChanged),
+        }
+    }
+
+    /// Learns how far a quorum has committed, asking until somebody knows, and waits until that is
+    /// applied here. Who waits for it gives up by itself.
+    async fn confirm(&self, raft: &Raft<TypeConfig, Applier>) -> Result<(), ReadError> {
+        let linearizer = loop {
+            match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+                Ok(linearizer) => break linearizer,
+                Err(RaftError::APIError(
+                    LinearizableReadError::ForwardToLeader(_)
+                    | LinearizableReadError::QuorumNotEnough(_),
+                )) => {}
+                Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
             }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                return Err(ReadError::Timeout);
-            }
-            Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
+            let mut leadership = self.shared.leadership.subscribe();
+            // A new leader may answer at once; without news it is asked again as etcd does.
+            let _ = tokio::time::timeout(ASK_AGAIN, leadership.changed()).await;
         };
         let read = linearizer.read_log_id().index();
         let mut applied = self.shared.progress.watch_applied();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use openraft::{AsyncRuntime, OptionalSend};
 
-#[expect(deprecated, reason = "the re-export saves naming the crate behind it, at the same version")]
 type Tokio = openraft::impls::TokioRuntime;
 type Instant = <Tokio as AsyncRuntime>::Instant;
 

@@ -51,13 +51,13 @@ pub(crate) type StoredMembership = StoredMembershipOf<TypeConfig>;
 
 /// A member as the log knows it.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The member's name; empty until it publishes one.
     #[prost(string, tag = "1")]
-    pub name: String,
+    pub(crate) name: String,
     /// Where other members reach it.
     #[prost(string, repeated, tag = "2")]
-    pub peer_urls: Vec<String>,
+    pub(crate) peer_urls: Vec<String>,
 }
 
 /// A batch of client requests: its bytes as they go into the log, and the same decoded. Cloning

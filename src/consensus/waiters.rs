@@ -70,18 +70,20 @@ impl Drop for Place {
 pub(crate) struct Waiter {
     reply: oneshot::Sender<Answer>,
     since: Instant,
-    _place: Place,
+    place: Place,
 }
 
 impl Waiter {
     /// A client that began to wait at `since`, and where it hears its answer.
     pub(crate) fn new(since: Instant, place: Place) -> (Self, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (Self { reply, since, _place: place }, answer)
+        (Self { reply, since, place }, answer)
     }
 
     /// Tells the client; nothing happens if it went away.
     pub(crate) fn answer(self, answer: Answer) {
+        // Given back first: a client that has its answer no longer waits.
+        drop(self.place);
         let _ = self.reply.send(answer);
     }
 

@@ -1,0 +1,103 @@
+//! Raises the alarm about lack of space, so that every member refuses what would need more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::consensus::Proposer;
+use crate::proto::etcdserverpb::alarm_request::AlarmAction;
+use crate::proto::etcdserverpb::{AlarmRequest, AlarmType};
+use crate::proto::internal::request::Op;
+use crate::state::Reader;
+use crate::tasks::{Stage, Supervisor};
+use crate::telemetry::metrics::Registry;
+use crate::types::ids::MemberId;
+
+/// How often the space is looked at without being asked.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Tells whether the disk has no room for the log any more; the answer must come at once.
+pub type LowSpace = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// What the watch over the quota needs.
+pub struct QuotaParts {
+    /// This member, which the alarm is about.
+    pub id: MemberId,
+    /// Tells sizes, quota and alarms.
+    pub reader: Reader,
+    /// Takes the alarm.
+    pub proposer: Proposer,
+    /// Tells of a full disk.
+    pub low_space: LowSpace,
+    /// Starts the task.
+    pub supervisor: Supervisor,
+    /// Takes the metric of the quota.
+    pub registry: Registry,
+}
+
+/// Watches the quota. Clones share the watch.
+#[derive(Clone)]
+pub struct QuotaWatch {
+    refused: Arc<Notify>,
+}
+
+impl QuotaWatch {
+    /// Starts watching.
+    pub fn start(parts: QuotaParts) -> Self {
+        parts
+            .registry
+            .gauge("etcd_server_quota_backend_bytes", "Space quota, in bytes.")
+            .set(i64::try_from(parts.reader.quota()).unwrap_or(i64::MAX));
+        let refused = Arc::new(Notify::new());
+        let watch = Self { refused: Arc::clone(&refused) };
+        let supervisor = parts.supervisor.clone();
+        let stop = supervisor.stop_token(Stage::Upkeep);
+        supervisor.spawn("quota", Stage::Upkeep, async move {
+            tokio::select! {
+                () = stop.stopped() => {}
+                () = run(parts, refused) => {}
+            }
+        });
+        watch
+    }
+
+    /// A request was refused for lack of space: raises the alarm, unless it is raised.
+    pub fn refused(&self) {
+        self.refused.notify_one();
+    }
+}
+
+async fn run(parts: QuotaParts, refused: Arc<Notify>) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let full = tokio::select! {
+            () = refused.notified() => true,
+            _ = interval.tick() => is_full(&parts),
+        };
+        let raised = parts.reader.alarms().list(AlarmType::Nospace);
+        if full && !raised.iter().any(|alarm| alarm.member_id == parts.id.0) {
+            raise(&parts).await;
+        }
+    }
+}
+
+fn is_full(parts: &QuotaParts) -> bool {
+    parts.reader.sizes().in_use >= parts.reader.quota() || (parts.low_space)()
+}
+
+async fn raise(parts: &QuotaParts) {
+    let request = AlarmRequest {
+        action: AlarmAction::Activate as i32,
+        member_id: parts.id.0,
+        alarm: AlarmType::Nospace as i32,
+    };
+    match parts.proposer.propose(Op::Alarm(request)).await {
+        Ok(outcome) if outcome.result.is_ok() => {
+            tracing::warn!(alarm = "NOSPACE", from = %parts.id, "alarm raised");
+        }
+        Ok(outcome) => tracing::warn!(error = ?outcome.result, "failed to raise alarm"),
+        Err(error) => tracing::warn!(%error, "failed to raise alarm"),
+    }
+}
