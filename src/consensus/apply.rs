@@ -182,9 +182,9 @@ fn state_entry(entry: LogEntry) -> Entry {
     let payload = match entry.payload {
         EntryPayload::Blank => Payload::Blank,
         EntryPayload::Normal(proposal) => Payload::Batch(Arc::clone(proposal.batch())),
-        EntryPayload::Membership(membership) => Payload::Membership(encode_membership(
-            &StoredMembership::new(Some(log_id), membership),
-        )),
+        EntryPayload::Membership(membership) => {
+            Payload::Membership(encode_membership(&StoredMembership::new(Some(log_id), membership)))
+        }
     };
     Entry { log_id: encode_log_id(log_id), index: position(log_id), payload }
 }

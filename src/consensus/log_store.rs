@@ -19,7 +19,7 @@ use super::types::{
     LogEntry, LogId, TypeConfig, Vote, decode_entry, decode_log_id, decode_vote, encode_log_id,
     encode_payload, encode_vote,
 };
-use crate::storage::wal::{Frame, LogPos, Recovered, Wal, WalError};
+use crate::storage::wal::{Frame, LogPos, Positions, Recovered, Wal, WalError};
 
 /// Bytes of decoded entries kept: what may wait between append and apply, twice over.
 const TAIL_BYTES: usize = 16 * 1024 * 1024;
@@ -59,7 +59,11 @@ impl LogStore {
     /// # Errors
     /// When the log failed or its ids do not read back.
     pub(crate) fn last(&self) -> io::Result<Option<LogId>> {
-        read_position(self.wal.positions().last)
+        read_position(self.positions()?.last)
+    }
+
+    fn positions(&self) -> io::Result<Positions> {
+        self.wal.positions().map_err(wal_error)
     }
 
     /// Entries of `range` that the log holds.
@@ -80,7 +84,7 @@ impl LogStore {
 
     /// `range` cut down to what the log holds.
     fn clamp(&self, range: &impl RangeBounds<u64>) -> io::Result<Range<u64>> {
-        let positions = self.wal.positions();
+        let positions = self.positions()?;
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
             Bound::Excluded(start) => start.saturating_add(1),
@@ -129,7 +133,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let positions = self.wal.positions();
+        let positions = self.positions()?;
         Ok(LogState {
             last_purged_log_id: read_position(positions.purged)?,
             last_log_id: read_position(positions.last)?,
@@ -173,7 +177,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let mut tail = self.tail.lock();
             for entry in entries {
                 let id = encode_log_id(entry.log_id);
-                frames.push(Frame { index: entry.log_id.index, id, payload: encode_payload(&entry) });
+                frames.push(Frame {
+                    index: entry.log_id.index,
+                    id,
+                    payload: encode_payload(&entry),
+                });
                 tail.push(entry);
             }
         }
@@ -184,7 +192,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let from = last.map_or(0, |last| last.index + 1);
         self.tail.lock().truncate(from);
-        if self.wal.positions().last.is_none_or(|last| last.index < from) {
+        if self.positions()?.last.is_none_or(|last| last.index < from) {
             return Ok(());
         }
         let (done, truncated) = oneshot::channel();
@@ -217,7 +225,8 @@ struct Tail {
 
 impl Tail {
     fn push(&mut self, entry: LogEntry) {
-        let follows = self.entries.back().is_none_or(|last| last.log_id.index + 1 == entry.log_id.index);
+        let follows =
+            self.entries.back().is_none_or(|last| last.log_id.index + 1 == entry.log_id.index);
         if !follows {
             self.entries.clear();
             self.bytes = 0;

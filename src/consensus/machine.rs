@@ -37,11 +37,10 @@ pub(crate) struct Durable {
     pub(crate) membership: StoredMembership,
 }
 
-/// A state as of one entry. A handle: the data stays in the state machine until it is streamed.
-#[derive(Clone, Debug)]
-pub(crate) struct SnapshotHandle {
-    applied: Option<LogId>,
-}
+/// A state as of one entry, which its metadata names. A handle: the data stays in the state machine
+/// until it is streamed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotHandle;
 
 /// Feeds the apply thread.
 pub(crate) struct Applier {
@@ -111,7 +110,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
     async fn install_snapshot(&mut self, meta: &Meta, _snapshot: SnapshotHandle) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            format!("cannot install the snapshot up to {meta}: members do not exchange snapshots yet"),
+            format!(
+                "cannot install the snapshot up to {meta}: members do not exchange snapshots yet"
+            ),
         ))
     }
 
@@ -119,10 +120,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         &mut self,
     ) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotHandle>>> {
         let meta = self.snapshot.lock().clone();
-        Ok(meta.map(|meta| {
-            let snapshot = SnapshotHandle { applied: meta.last_log_id };
-            SnapshotOf::<TypeConfig, _> { meta, snapshot }
-        }))
+        Ok(meta.map(|meta| SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle }))
     }
 }
 
@@ -142,7 +140,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let meta = Meta { last_log_id: applied, last_membership: membership };
         *self.snapshot.lock() = Some(meta.clone());
         tracing::info!(applied = applied.map(position), "saved snapshot");
-        Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle { applied } })
+        Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle })
     }
 }
 

@@ -60,8 +60,10 @@ impl Metrics {
                 "etcd_server_slow_read_indexes_total",
                 "Linearizable reads that were not confirmed in time.",
             ),
-            failed_reads: registry
-                .counter("etcd_server_read_indexes_failed_total", "Linearizable reads that failed."),
+            failed_reads: registry.counter(
+                "etcd_server_read_indexes_failed_total",
+                "Linearizable reads that failed.",
+            ),
             pending: registry
                 .gauge("etcd_server_proposals_pending", "Proposals without an outcome yet."),
         }

@@ -165,9 +165,8 @@ impl Node {
     /// When that takes longer than `limit`, or the core stops.
     pub async fn ready(&self, limit: Duration) -> Result<(), ConsensusError> {
         let mut leadership = self.shared.leadership.subscribe();
-        let led = leadership.wait_for(|now| {
-            now.is_leader || now.leader.is_some_and(|leader| leader != self.id)
-        });
+        let led = leadership
+            .wait_for(|now| now.is_leader || now.leader.is_some_and(|leader| leader != self.id));
         match tokio::time::timeout(limit, led).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ConsensusError::Core("stopped while it started".into())),

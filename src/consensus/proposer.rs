@@ -62,12 +62,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Nothing queued, nothing committed beyond `applied`, no leader.
-    pub(crate) fn new(
-        applied: u64,
-        metrics: Metrics,
-        limits: ProposeLimits,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(applied: u64, metrics: Metrics, limits: ProposeLimits, clock: Clock) -> Self {
         Self {
             queue: Queue::default(),
             waiters: Waiters::default(),

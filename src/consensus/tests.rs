@@ -55,7 +55,7 @@ impl Running {
         data.mark_started(b"test").unwrap();
         let (wal, recovered) = Wal::open(&data.wal(), options).unwrap();
         let engine = Engine::open(&data.state(), &engine::Options::default()).unwrap();
-        let (machine, reader) = Machine::open(engine, Options::default(), &registry).unwrap();
+        let (machine, reader) = Machine::open(engine, &Options::default(), &registry).unwrap();
         let id = MemberId(0x8e9e_05c5_2164_694d);
         let me = Member {
             id,

@@ -8,9 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use openraft::type_config::alias::{EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
 use openraft::vote::leader_id_std;
 use openraft::{EntryPayload, RaftTypeConfig};
-use openraft::type_config::alias::{EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
 use prost::Message;
 
 use super::runtime::Runtime;
@@ -263,7 +263,9 @@ impl MembershipRecord {
         let configs = membership.get_joint_config().iter();
         Self {
             log_id: log_id.map(|id| LogIdRecord { term: id.leader_id.term, index: id.index }),
-            configs: configs.map(|set| VoterRecord { voters: set.iter().copied().collect() }).collect(),
+            configs: configs
+                .map(|set| VoterRecord { voters: set.iter().copied().collect() })
+                .collect(),
             nodes: membership
                 .nodes()
                 .map(|(id, peer)| NodeRecord { id: *id, peer: Some(peer.clone()) })

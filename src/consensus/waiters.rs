@@ -34,8 +34,7 @@ impl Budget {
     /// A place for a request of `size` bytes, or `None` when there is none left; `privileged`
     /// requests may use the reserve.
     pub(crate) fn admit(self: &Arc<Self>, size: usize, privileged: bool) -> Option<Place> {
-        let (requests, bytes) =
-            if privileged { (0, 0) } else { (RESERVE_REQUESTS, RESERVE_BYTES) };
+        let (requests, bytes) = if privileged { (0, 0) } else { (RESERVE_REQUESTS, RESERVE_BYTES) };
         let before = self.requests.fetch_add(1, Ordering::Relaxed);
         let held = self.bytes.fetch_add(size, Ordering::Relaxed);
         // Made first, so that a refusal gives back through its drop.

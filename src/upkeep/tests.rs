@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{Lessor, LessorParts, QuotaParts, QuotaWatch, TimeLeft, publish};
-use crate::consensus::tests::{Running, put};
 use crate::consensus::Settings;
+use crate::consensus::tests::{Running, put};
 use crate::proto::etcdserverpb::{
     AlarmType, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest,
 };
