@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::core::{Core, places};
 use super::limits::{COHORT, REPLAYED_BYTES, REPLAYED_REVISIONS};
 use super::outbox::{Item, Part, Revision, kv_bytes};
-use super::source::RevisionEvents;
+use crate::state::mvcc::recent::RevisionEvents;
 use crate::types::range::KeyRange;
 
 /// Watchers looked at when one round is mustered.

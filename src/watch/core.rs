@@ -9,9 +9,9 @@ use super::metrics::Metrics;
 use super::outbox::{Item, Outbox, Part, Places, Revision};
 use super::response;
 use super::slots::Slots;
-use super::source::RevisionEvents;
 use super::watcher::{Watcher, Wishes, range_bytes, range_of};
 use crate::proto::etcdserverpb::WatchCreateRequest;
+use crate::state::mvcc::recent::RevisionEvents;
 use crate::types::range::KeyRange;
 
 /// Stands in for a watcher that compaction ended: its id stays taken until the client cancels it.

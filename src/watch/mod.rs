@@ -28,5 +28,5 @@ mod watcher;
 mod tests;
 
 pub use hub::Hub;
-pub use source::{History, HistoryError, HistoryLimits, RevisionEvents, Source};
+pub use source::{History, HistoryError, HistoryLimits, Source};
 pub use stream::{StreamOptions, WatchStream};

@@ -8,11 +8,11 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use super::limits::{QUEUED_BYTES, QUEUED_BYTES_IN_ALL, QUEUED_RESPONSES};
-use super::source::{RevisionEvents, Source};
+use super::source::Source;
 use super::watcher::Wishes;
 use crate::proto::etcdserverpb::WatchResponse;
-use crate::proto::mvccpb::event::EventType;
 use crate::proto::mvccpb::{Event, KeyValue};
+use crate::state::mvcc::recent::RevisionEvents;
 
 /// One revision on its way to any number of streams, which share what is looked up for it.
 #[derive(Debug)]
@@ -28,15 +28,8 @@ impl Revision {
 
     /// For each event the key as it was before; looked up by whoever asks first.
     pub(super) fn previous(&self, source: &dyn Source) -> &[Option<KeyValue>] {
-        self.previous.get_or_init(|| {
-            let before = |event: &Event| {
-                let kv = event.kv.as_ref()?;
-                let creates =
-                    event.r#type == EventType::Put as i32 && kv.create_revision == kv.mod_revision;
-                if creates { None } else { source.previous(&kv.key, self.batch.revision) }
-            };
-            self.batch.events.iter().map(before).collect()
-        })
+        let look_up = |place| source.previous(&self.batch, place);
+        self.previous.get_or_init(|| (0..self.batch.events.len()).map(look_up).collect())
     }
 }
 

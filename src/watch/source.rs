@@ -4,17 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::proto::mvccpb;
+use crate::proto::mvccpb::KeyValue;
+use crate::state::mvcc::recent::RevisionEvents;
+use crate::state::reader::Limits;
+use crate::state::{ReadError, Reader};
 use crate::types::range::KeyRange;
-
-/// The changes of one revision, in the order they were made; `prev_kv` is not filled.
-#[derive(Debug, Default)]
-pub struct RevisionEvents {
-    /// The revision all of them carry.
-    pub revision: i64,
-    /// One event per changed key.
-    pub events: Vec<mvccpb::Event>,
-}
 
 /// How much of history to read at once; at least one revision is always read.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +69,51 @@ pub trait Source: Send + Sync + 'static {
         limits: HistoryLimits,
     ) -> Result<History, HistoryError>;
 
-    /// The key as it was just before `modified`; `None` when it was absent or that is compacted.
-    fn previous(&self, key: &[u8], modified: i64) -> Option<mvccpb::KeyValue>;
+    /// The key of the event at `place` as it was before the revision; `None` when it was absent or
+    /// that is compacted. May read the disk.
+    fn previous(&self, batch: &RevisionEvents, place: usize) -> Option<KeyValue>;
+}
+
+impl Source for Reader {
+    fn revision(&self) -> i64 {
+        Self::revision(self)
+    }
+
+    fn compacted(&self) -> i64 {
+        Self::compacted(self)
+    }
+
+    fn published(&self) -> watch::Receiver<i64> {
+        self.events().revisions()
+    }
+
+    fn recent(&self, revision: i64) -> Option<Vec<Arc<RevisionEvents>>> {
+        self.events().since(revision + 1)
+    }
+
+    fn history(
+        &self,
+        range: &KeyRange,
+        (from, to): (i64, i64),
+        limits: HistoryLimits,
+    ) -> Result<History, HistoryError> {
+        let HistoryLimits { revisions, bytes } = limits;
+        // Below the first revision there is nothing, but clients may ask for it.
+        let (from, limits) = (from.max(1), Limits { revisions, bytes, ..Limits::default() });
+        match Self::history(self, range, from, to, limits) {
+            Ok(page) => Ok(History { batches: page.revisions, end: page.next - 1 }),
+            Err(ReadError::Compacted) => {
+                Err(HistoryError::Compacted { compacted: Self::compacted(self) })
+            }
+            Err(error) => Err(HistoryError::Store(error.to_string())),
+        }
+    }
+
+    fn previous(&self, batch: &RevisionEvents, place: usize) -> Option<KeyValue> {
+        let at = batch.prev.get(place).copied().flatten()?;
+        self.prev_record(at, batch.revision).unwrap_or_else(|error| {
+            tracing::error!(%error, revision = batch.revision, "cannot read a previous value");
+            None
+        })
+    }
 }

@@ -8,12 +8,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::limits::QUEUED_RESPONSES;
-use super::{
-    History, HistoryError, HistoryLimits, Hub, RevisionEvents, Source, StreamOptions, WatchStream,
-};
+use super::{History, HistoryError, HistoryLimits, Hub, Source, StreamOptions, WatchStream};
 use crate::proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use crate::proto::mvccpb::event::EventType;
 use crate::proto::mvccpb::{Event, KeyValue};
+use crate::state::mvcc::recent::RevisionEvents;
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::types::range::KeyRange;
@@ -60,7 +59,7 @@ impl Store {
             prev_kv: None,
         };
         let events = changes.iter().map(event).collect();
-        state.batches.push(Arc::new(RevisionEvents { revision, events }));
+        state.batches.push(Arc::new(RevisionEvents { revision, events, prev: Vec::new() }));
         drop(state);
         self.published.send_replace(revision);
         revision
@@ -110,7 +109,11 @@ impl Source for Store {
             }
             let events: Vec<Event> = batch.events.iter().filter(inside).cloned().collect();
             if !events.is_empty() {
-                batches.push(Arc::new(RevisionEvents { revision: batch.revision, events }));
+                batches.push(Arc::new(RevisionEvents {
+                    revision: batch.revision,
+                    events,
+                    prev: Vec::new(),
+                }));
             }
             if batches.len() == limits.revisions {
                 return Ok(History { batches, end: batch.revision });
@@ -119,12 +122,14 @@ impl Source for Store {
         Ok(History { batches, end: to })
     }
 
-    fn previous(&self, key: &[u8], modified: i64) -> Option<KeyValue> {
+    fn previous(&self, batch: &RevisionEvents, place: usize) -> Option<KeyValue> {
+        let kv = batch.events[place].kv.as_ref().unwrap();
+        let (key, modified) = (&kv.key, batch.revision);
         let state = self.state.lock();
         let before = state.batches.iter().filter(|batch| batch.revision < modified);
         let last = before
             .flat_map(|batch| &batch.events)
-            .rfind(|event| event.kv.as_ref().is_some_and(|kv| kv.key == key))?;
+            .rfind(|event| event.kv.as_ref().is_some_and(|kv| kv.key == *key))?;
         (last.r#type == EventType::Put as i32).then(|| last.kv.clone()).flatten()
     }
 }
