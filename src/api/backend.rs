@@ -1,0 +1,85 @@
+//! Everything a handler may ask.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::consensus::{LinearReader, Node, Proposer};
+use crate::state::Reader;
+use crate::telemetry::metrics::Registry;
+use crate::types::ids::{ClusterId, MemberId, RequestIds};
+use crate::upkeep::Lessor;
+use crate::watch::Hub;
+
+/// What of the configuration bounds requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one proposal.
+    pub max_request_bytes: usize,
+    /// Operations in one transaction.
+    pub max_txn_ops: usize,
+    /// Time between progress notifications of an idle watcher.
+    pub watch_progress_interval: Duration,
+    /// The election timeout, from which the shortest lease and other times follow.
+    pub election_timeout: Duration,
+    /// Bytes of all large range responses being made and sent at one time.
+    pub range_bytes_in_flight: usize,
+    /// Whether the duration of every method is measured.
+    pub extensive_metrics: bool,
+}
+
+impl Limits {
+    /// Half a MiB above a proposal, so that one that is a little too large is told so by name.
+    const OVERHEAD: usize = 512 << 10;
+
+    /// Default of [`Self::range_bytes_in_flight`]: enough for some hundred thousand keys at once,
+    /// and small beside the memory of any machine that serves them.
+    pub const RANGE_BYTES_IN_FLIGHT: usize = 512 << 20;
+
+    /// Bytes of one received message, also the size at which watch responses are cut.
+    pub const fn max_message_bytes(&self) -> usize {
+        self.max_request_bytes.saturating_add(Self::OVERHEAD)
+    }
+
+    /// The longest a request may take on the server.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.election_timeout
+    }
+}
+
+/// Whether the member wants to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It serves.
+    Serving,
+    /// It starts or stops.
+    NotServing,
+}
+
+/// What the handlers of both faces share.
+pub struct Backend {
+    /// This cluster.
+    pub cluster: ClusterId,
+    /// This member.
+    pub member: MemberId,
+    /// Consensus: who leads, who belongs.
+    pub node: Node,
+    /// The way of writes.
+    pub proposer: Proposer,
+    /// The way of linearizable reads.
+    pub linear: LinearReader,
+    /// The state as applied here.
+    pub reader: Reader,
+    /// Watchers.
+    pub hub: Hub,
+    /// Lease deadlines.
+    pub lessor: Lessor,
+    /// Ids for leases.
+    pub ids: RequestIds,
+    /// Bounds.
+    pub limits: Limits,
+    /// Told to health checks.
+    pub health: watch::Receiver<Health>,
+    /// Where counters are registered.
+    pub registry: Registry,
+}

@@ -1,0 +1,239 @@
+//! One call: its terms, its counters, and the ways it may run.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Response};
+use prost::Message;
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Status};
+
+use super::Shared;
+use super::body::{Answer, Body, Encoded, refuse, respond};
+use super::frame::Frames;
+use super::stream::Messages;
+use crate::api::method::Method;
+use crate::api::status;
+
+/// What the metadata of a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// The client gives up after this time.
+    pub(super) deadline: Option<Duration>,
+    /// The call fails while no leader is known.
+    pub(super) needs_leader: bool,
+}
+
+impl Terms {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let deadline =
+            headers.get("grpc-timeout").and_then(|text| parse_timeout(text.to_str().ok()?));
+        let needs_leader = headers.get("hasleader").is_some_and(|value| value == "true");
+        Self { deadline, needs_leader }
+    }
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let plain = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| plain)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// Counts one call; a call that is dropped unfinished was cancelled by its client.
+pub(super) struct Meter {
+    shared: Arc<Shared>,
+    method: Method,
+    began: Option<Instant>,
+    finished: bool,
+}
+
+impl Meter {
+    pub(super) fn start(shared: Arc<Shared>, method: Method) -> Self {
+        let counters = shared.metrics.of(method);
+        if let Some(counters) = counters {
+            counters.started.inc();
+        }
+        let timed = counters.is_some_and(|counters| counters.seconds.is_some());
+        let began = timed.then(|| shared.clock.now());
+        Self { shared, method, began, finished: false }
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.shared.metrics.received(self.method, bytes);
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        if let Some(counters) = self.shared.metrics.of(self.method) {
+            counters.sent.inc();
+        }
+        self.shared.metrics.sent_bytes.inc_by(bytes as u64);
+    }
+
+    pub(super) fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let Some(counters) = self.shared.metrics.of(self.method) else { return };
+        counters.handled(code);
+        if let (Some(seconds), Some(began)) = (&counters.seconds, self.began) {
+            seconds.observe((self.shared.clock.now() - began).as_secs_f64());
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+/// A call that was admitted: what the client sends, and what is needed to answer.
+pub(super) struct Call<B> {
+    pub(super) frames: Frames<B>,
+    pub(super) ticket: Ticket,
+}
+
+/// What is needed to answer a call.
+pub(super) struct Ticket {
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Meter,
+    pub(super) terms: Terms,
+}
+
+/// What a call becomes.
+pub(super) type Reply = BoxFuture<'static, Response<Body>>;
+
+impl<B> Call<B>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    /// One message in, one out.
+    pub(super) fn unary<Q, A, F, H>(mut self, handler: H) -> Reply
+    where
+        Q: Message + Default,
+        A: Answer,
+        F: Future<Output = Result<A, Status>> + Send + 'static,
+        H: FnOnce(Arc<Shared>, Q) -> F + Send + 'static,
+    {
+        Box::pin(async move {
+            let deadline = self.ticket.terms.deadline;
+            let work = async {
+                let request = self.only().await?;
+                handler(Arc::clone(&self.ticket.shared), request).await?.encode()
+            };
+            let result = match deadline {
+                None => work.await,
+                Some(limit) => {
+                    timeout(limit, work).await.unwrap_or_else(|_| Err(status::deadline_exceeded()))
+                }
+            };
+            self.ticket.answer(result)
+        })
+    }
+
+    /// One message in, many out.
+    pub(super) fn server_stream<Q, M, S, F, H>(mut self, handler: H) -> Reply
+    where
+        Q: Message + Default,
+        M: Message + 'static,
+        S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
+        F: Future<Output = Result<S, Status>> + Send + 'static,
+        H: FnOnce(Arc<Shared>, Q) -> F + Send + 'static,
+    {
+        Box::pin(async move {
+            let started = async {
+                let request = self.only().await?;
+                handler(Arc::clone(&self.ticket.shared), request).await
+            };
+            match started.await {
+                Ok(source) => self.ticket.stream(source),
+                Err(status) => self.ticket.answer(Err(status)),
+            }
+        })
+    }
+
+    async fn only<Q: Message + Default>(&mut self) -> Result<Q, Status> {
+        let message = self.frames.next().await.unwrap_or_else(|| Err(status::truncated()))?;
+        self.ticket.meter.received(message.len());
+        Q::decode(message).map_err(|error| status::undecodable(&error))
+    }
+}
+
+impl Ticket {
+    fn answer(&mut self, result: Result<Encoded, Status>) -> Response<Body> {
+        match result {
+            Ok(encoded) => {
+                self.meter.sent(encoded.bytes.len());
+                self.meter.finish(Code::Ok);
+                respond(Body::Message(encoded))
+            }
+            Err(status) => {
+                self.meter.finish(status.code());
+                refuse(&status)
+            }
+        }
+    }
+
+    /// Answers with a stream that also ends by its terms or when the server stops.
+    pub(super) fn stream<M, S>(self, source: S) -> Response<Body>
+    where
+        M: Message + 'static,
+        S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
+    {
+        let ending = ending(Arc::clone(&self.shared), self.terms);
+        respond(Body::Stream(Box::pin(Messages::new(source, self.meter, ending))))
+    }
+}
+
+/// Resolves when a stream must end for a reason of its own: its time is up, its leader is lost, the
+/// server stops.
+fn ending(shared: Arc<Shared>, terms: Terms) -> BoxFuture<'static, Status> {
+    Box::pin(async move {
+        let deadline = async {
+            match terms.deadline {
+                Some(limit) => sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut leaderless = shared.leaderless.clone();
+        let leader_lost = async {
+            if !terms.needs_leader || leaderless.wait_for(|lost| *lost).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = deadline => status::deadline_exceeded(),
+            () = leader_lost => status::no_leader(),
+            () = shared.serving.stopped() => status::stopped(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_has_them() {
+        assert_eq!(parse_timeout("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(parse_timeout("99999999m"), Some(Duration::from_millis(99_999_999)));
+        assert_eq!(parse_timeout("1H"), Some(Duration::from_secs(3600)));
+        for wrong in ["", "S", "5", "5s", "-5S", "123456789S", "5é"] {
+            assert_eq!(parse_timeout(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Messages inside HTTP bodies: a flag byte, four bytes of length, the message.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use hyper::body::Body;
+use prost::Message;
+use tonic::Status;
+
+use crate::api::status;
+
+/// Flag and length.
+const PREFIX: usize = 5;
+
+/// Reads messages from a request body.
+pub(super) struct Frames<B> {
+    body: B,
+    buffer: BytesMut,
+    limit: usize,
+    ended: bool,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Frames<B> {
+    /// Messages of at most `limit` bytes.
+    pub(super) fn new(body: B, limit: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), limit, ended: false }
+    }
+
+    /// The next message, `None` at the end of the body. A message never shares memory with the
+    /// connection, so that what is kept of it keeps nothing else.
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Status>>> {
+        loop {
+            if let Some(length) = self.length()? {
+                if let Some(message) = self.buffer.get(PREFIX..PREFIX + length) {
+                    let message = Bytes::copy_from_slice(message);
+                    self.buffer.advance(PREFIX + length);
+                    return Poll::Ready(Some(Ok(message)));
+                }
+                self.buffer.reserve(PREFIX + length - self.buffer.len());
+            }
+            if self.ended {
+                let whole = self.buffer.is_empty();
+                self.buffer.clear();
+                return Poll::Ready((!whole).then(|| Err(status::truncated())));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    // Trailers of a request mean nothing to gRPC.
+                    let Ok(data) = frame.into_data() else { continue };
+                    if let Some(message) = self.whole(&data)? {
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                    self.buffer.extend_from_slice(&data);
+                }
+                Some(Err(_)) => {
+                    self.ended = true;
+                    self.buffer.clear();
+                    return Poll::Ready(Some(Err(status::canceled())));
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+
+    /// As [`Self::poll_next`], for callers that can wait.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The usual case, one piece of body that is one message, without a second copy.
+    fn whole(&self, data: &Bytes) -> Result<Option<Bytes>, Status> {
+        if !self.buffer.is_empty() {
+            return Ok(None);
+        }
+        let length = length_of(data, self.limit)?;
+        let message = data.get(PREFIX..).filter(|rest| length == Some(rest.len()));
+        Ok(message.map(Bytes::copy_from_slice))
+    }
+
+    fn length(&self) -> Result<Option<usize>, Status> {
+        length_of(&self.buffer, self.limit)
+    }
+}
+
+/// The length of the message that begins here, once its prefix has come.
+fn length_of(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
+    let Some(([compressed], rest)) = bytes.split_first_chunk() else { return Ok(None) };
+    let Some(length) = rest.first_chunk() else { return Ok(None) };
+    if *compressed != 0 {
+        return Err(status::unexpected_compression());
+    }
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > limit {
+        return Err(status::message_too_large(length, limit));
+    }
+    Ok(Some(length))
+}
+
+/// Appends a message.
+///
+/// # Errors
+/// If it has more than 4 GiB.
+pub(super) fn write(message: &impl Message, out: &mut BytesMut) -> Result<(), Status> {
+    let length = message.encoded_len();
+    let prefix = u32::try_from(length)
+        .map_err(|_| Status::resource_exhausted("grpc: trying to send message larger than max"))?;
+    out.reserve(PREFIX + length);
+    out.put_u8(0);
+    out.put_u32(prefix);
+    message.encode(out).map_err(|error| status::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+    use crate::proto::etcdserverpb::PutRequest;
+
+    fn put(bytes: usize) -> PutRequest {
+        PutRequest { key: "k".into(), value: vec![7; bytes].into(), ..Default::default() }
+    }
+
+    fn written(sizes: &[usize]) -> Bytes {
+        let mut out = BytesMut::new();
+        sizes.iter().for_each(|size| write(&put(*size), &mut out).unwrap());
+        out.freeze()
+    }
+
+    async fn read(bytes: Bytes, piece: usize, limit: usize) -> Vec<Result<usize, Status>> {
+        let pieces: Vec<_> = bytes
+            .chunks(piece)
+            .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let mut frames = Frames::new(StreamBody::new(stream::iter(pieces)), limit);
+        let mut read = Vec::new();
+        while let Some(message) = frames.next().await {
+            let failed = message.is_err();
+            read.push(message.map(|bytes| PutRequest::decode(bytes).unwrap().value.len()));
+            if failed {
+                break;
+            }
+        }
+        read
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_however_the_body_is_cut() {
+        for piece in [1, 3, 5, 6, 100, 10_000] {
+            let sizes: Vec<_> = read(written(&[0, 10, 1_000]), piece, 2_000)
+                .await
+                .into_iter()
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(sizes, [0, 10, 1_000], "pieces of {piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_bodies_are_named() {
+        let last = |read: Vec<Result<usize, Status>>| read.last().unwrap().clone().unwrap_err();
+        let large = last(read(written(&[5, 100]), 7, 50).await);
+        assert_eq!(large.message(), "grpc: received message larger than max (105 vs. 50)");
+        let cut = last(read(written(&[100]).slice(..50), 100, 200).await);
+        assert_eq!(cut.message(), "unexpected EOF");
+        let mut squeezed = written(&[1]).to_vec();
+        squeezed[0] = 1;
+        let squeezed = last(read(squeezed.into(), 100, 200).await);
+        assert_eq!(squeezed.code(), tonic::Code::Internal);
+    }
+}

@@ -1,0 +1,210 @@
+//! Keys.
+
+use std::sync::Arc;
+
+use futures::{Stream, stream};
+use tokio::task::spawn_blocking;
+use tonic::Status;
+
+use super::Shared;
+use super::body::Encoded;
+use super::large;
+use super::propose::{decide, mismatch, propose};
+use crate::api::backend::Backend;
+use crate::api::budget::Share;
+use crate::api::{check, header, status};
+use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use crate::proto::etcdserverpb::request_op::Request;
+use crate::proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
+    PutResponse, RangeRequest, RangeStreamResponse, TxnRequest,
+};
+use crate::proto::internal::request::Op;
+use crate::state::Response;
+use crate::state::reader::RangeStream;
+
+/// Waits until the local state is as new as the request asks for.
+async fn settle(backend: &Backend, serializable: bool) -> Result<(), Status> {
+    if serializable {
+        return Ok(());
+    }
+    if backend.node.status().is_learner {
+        return Err(status::not_for_learners());
+    }
+    backend.linear.read_index().await.map_err(status::of_linear)
+}
+
+pub(super) async fn range(shared: Arc<Shared>, request: RangeRequest) -> Result<Encoded, Status> {
+    check::range(&request)?;
+    settle(&shared.backend, request.serializable).await?;
+    let keys = large::keys_of(&shared.backend.reader, &request);
+    large::read(&shared, keys, move |reader| reader.range(&request)).await
+}
+
+pub(super) async fn range_stream(
+    shared: Arc<Shared>,
+    request: RangeRequest,
+) -> Result<impl Stream<Item = Result<RangeStreamResponse, Status>> + Send + Unpin, Status> {
+    check::range(&request)?;
+    if !is_streamable_order(&request) {
+        return Err(status::no_sorted_stream());
+    }
+    let filters = [
+        request.min_mod_revision,
+        request.max_mod_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    ];
+    if filters.iter().any(|bound| *bound != 0) {
+        return Err(status::no_filtered_stream());
+    }
+    settle(&shared.backend, request.serializable).await?;
+    let piece_bytes = shared.backend.limits.max_request_bytes;
+    let pieces = shared.backend.reader.range_stream(request, piece_bytes);
+    let pieces = pieces.map_err(|error| status::of_read(&error))?;
+    let state = Pieces { shared, pieces: Some(pieces), share: None };
+    Ok(Box::pin(stream::unfold(state, |mut state| async move {
+        let piece = state.next().await.transpose()?;
+        Some((piece, state))
+    })))
+}
+
+/// Only what the default order gives anyway.
+fn is_streamable_order(request: &RangeRequest) -> bool {
+    let rising = [SortOrder::None as i32, SortOrder::Ascend as i32].contains(&request.sort_order);
+    rising && request.sort_target == SortTarget::Key as i32
+}
+
+/// A range on its way in pieces. The share of a piece is held until the next is asked for, which is
+/// when the connection has taken it.
+struct Pieces {
+    shared: Arc<Shared>,
+    pieces: Option<RangeStream>,
+    share: Option<Share>,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<RangeStreamResponse>, Status> {
+        self.share = None;
+        let Some(mut pieces) = self.pieces.take() else { return Ok(None) };
+        let expected = self.shared.backend.limits.max_request_bytes;
+        self.share = Some(self.shared.budget.take(expected).await?);
+        let read = spawn_blocking(move || pieces.next_piece().map(|piece| (piece, pieces)));
+        let read = read.await.map_err(|error| status::internal(&error))?;
+        let (piece, pieces) = read.map_err(|error| status::of_read(&error))?;
+        self.pieces = Some(pieces);
+        Ok(piece.map(|mut piece| {
+            if piece.header.is_some() {
+                piece.header = header::complete(&self.shared.backend, piece.header.take());
+            }
+            RangeStreamResponse { range_response: Some(piece) }
+        }))
+    }
+}
+
+pub(super) async fn put(shared: Arc<Shared>, request: PutRequest) -> Result<PutResponse, Status> {
+    match decide(&shared, Op::Put(request)).await? {
+        (revision, Response::Put(mut response)) => {
+            response.header = header::at(&shared.backend, revision);
+            Ok(response)
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+pub(super) async fn delete_range(
+    shared: Arc<Shared>,
+    request: DeleteRangeRequest,
+) -> Result<DeleteRangeResponse, Status> {
+    match decide(&shared, Op::DeleteRange(request)).await? {
+        (revision, Response::DeleteRange(mut response)) => {
+            response.header = header::at(&shared.backend, revision);
+            Ok(response)
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+pub(super) async fn txn(shared: Arc<Shared>, request: TxnRequest) -> Result<Encoded, Status> {
+    if is_read_only(&request) {
+        check::txn(&request, shared.backend.limits.max_txn_ops)?;
+        settle(&shared.backend, is_serializable(&request)).await?;
+        let keys = large::keys_of_txn(&shared.backend.reader, &request);
+        return large::read(&shared, keys, move |reader| reader.txn_readonly(&request)).await;
+    }
+    match decide(&shared, Op::Txn(request)).await? {
+        (revision, Response::Txn(mut response)) => {
+            response.header = header::at(&shared.backend, revision);
+            super::body::Answer::encode(response)
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+fn ranges(request: &TxnRequest) -> impl Iterator<Item = Option<&RangeRequest>> {
+    request.success.iter().chain(&request.failure).map(|op| match &op.request {
+        Some(Request::RequestRange(range)) => Some(range),
+        _ => None,
+    })
+}
+
+/// Whether nothing but ranges can run. A nested transaction counts as a write, whatever is in it.
+fn is_read_only(request: &TxnRequest) -> bool {
+    ranges(request).all(|range| range.is_some())
+}
+
+/// Whether every range agrees to stale data; a transaction without any asks for nothing newer.
+fn is_serializable(request: &TxnRequest) -> bool {
+    ranges(request).flatten().all(|range| range.serializable)
+}
+
+pub(super) async fn compact(
+    shared: Arc<Shared>,
+    request: CompactionRequest,
+) -> Result<CompactionResponse, Status> {
+    let outcome = propose(&shared.backend, Op::Compaction(request)).await?;
+    outcome.result.map_err(status::of_apply)?;
+    if let Some(deleted) = outcome.physical {
+        deleted.await.map_err(|_| status::stopped())?;
+    }
+    Ok(CompactionResponse { header: header::at(&shared.backend, outcome.revision) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::etcdserverpb::RequestOp;
+
+    fn op(request: Request) -> RequestOp {
+        RequestOp { request: Some(request) }
+    }
+
+    fn range_of(serializable: bool) -> RequestOp {
+        op(Request::RequestRange(RangeRequest { serializable, ..Default::default() }))
+    }
+
+    #[test]
+    fn only_ranges_make_a_transaction_read_only() {
+        let txn = |success, failure| TxnRequest { compare: vec![], success, failure };
+        let both = txn(vec![range_of(true)], vec![range_of(false)]);
+        assert!(is_read_only(&both) && !is_serializable(&both));
+        let stale = txn(vec![range_of(true)], vec![range_of(true)]);
+        assert!(is_read_only(&stale) && is_serializable(&stale));
+        assert!(is_read_only(&TxnRequest::default()) && is_serializable(&TxnRequest::default()));
+        let nested = op(Request::RequestTxn(TxnRequest::default()));
+        let empty = RequestOp::default();
+        let put = op(Request::RequestPut(PutRequest::default()));
+        for other in [nested, empty, put] {
+            assert!(!is_read_only(&txn(vec![range_of(true)], vec![other])));
+        }
+    }
+
+    #[test]
+    fn streams_come_in_key_order_only() {
+        let order = |sort_order, sort_target| {
+            is_streamable_order(&RangeRequest { sort_order, sort_target, ..Default::default() })
+        };
+        assert!(order(0, 0) && order(1, 0));
+        assert!(!order(2, 0) && !order(1, 1) && !order(0, 3));
+    }
+}

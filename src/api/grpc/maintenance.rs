@@ -1,0 +1,150 @@
+//! Status, alarms, hashes and other care of a member.
+
+use std::sync::Arc;
+
+use futures::stream;
+use tokio::task::spawn_blocking;
+use tonic::Status;
+
+use super::Shared;
+use super::propose::{decide, mismatch};
+use crate::api::backend::Backend;
+use crate::api::{header, status as wire};
+use crate::proto::etcdserverpb::alarm_request::AlarmAction;
+use crate::proto::etcdserverpb::{
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
+    MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse,
+};
+use crate::proto::internal::request::Op;
+use crate::state::Response;
+use crate::types::version::ETCD_API;
+
+pub(super) async fn status(
+    shared: Arc<Shared>,
+    _: StatusRequest,
+) -> Result<StatusResponse, Status> {
+    let backend = &shared.backend;
+    let (now, sizes) = (backend.node.status(), backend.reader.sizes());
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    Ok(StatusResponse {
+        header: header::now(backend),
+        version: ETCD_API.to_owned(),
+        db_size: bytes(sizes.allocated),
+        db_size_in_use: bytes(sizes.in_use),
+        leader: now.leader.map_or(0, |leader| leader.0),
+        raft_index: now.committed,
+        raft_applied_index: now.applied,
+        raft_term: now.term,
+        errors: complaints(backend, now.leader.is_none()),
+        is_learner: now.is_learner,
+        ..StatusResponse::default()
+    })
+}
+
+/// What is wrong, in the words etcdctl prints.
+fn complaints(backend: &Backend, leaderless: bool) -> Vec<String> {
+    let no_leader = leaderless.then(|| wire::no_leader().message().to_owned());
+    let alarms = backend.reader.alarms().list(AlarmType::None);
+    no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect()
+}
+
+/// An alarm in the text form of its message, with the blank etcd leaves behind each field.
+fn alarm_text(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text.push_str(&format!("memberID:{} ", alarm.member_id));
+    }
+    match AlarmType::try_from(alarm.alarm) {
+        Ok(AlarmType::None) => {}
+        Ok(kind) => text.push_str(&format!("alarm:{} ", kind.as_str_name())),
+        Err(_) => text.push_str(&format!("alarm:{} ", alarm.alarm)),
+    }
+    text
+}
+
+pub(super) async fn alarm(
+    shared: Arc<Shared>,
+    request: AlarmRequest,
+) -> Result<AlarmResponse, Status> {
+    if AlarmAction::try_from(request.action).is_err() {
+        return Err(wire::unknown_alarm_action(request.action));
+    }
+    match decide(&shared, Op::Alarm(request)).await? {
+        (revision, Response::Alarm(mut response)) => {
+            response.header = header::at(&shared.backend, revision);
+            Ok(response)
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+/// Space comes back by itself as the store merges its files, and the quota counts live bytes: there
+/// is nothing to do, and nobody has to wait for it.
+pub(super) async fn defragment(
+    shared: Arc<Shared>,
+    _: DefragmentRequest,
+) -> Result<DefragmentResponse, Status> {
+    let sizes = shared.backend.reader.sizes();
+    tracing::info!(
+        bytes = sizes.allocated,
+        bytes_in_use = sizes.in_use,
+        "defragmentation requested; space is given back in the background"
+    );
+    Ok(DefragmentResponse { header: None })
+}
+
+pub(super) async fn hash_kv(
+    shared: Arc<Shared>,
+    request: HashKvRequest,
+) -> Result<HashKvResponse, Status> {
+    let reader = shared.backend.reader.clone();
+    let hashed = spawn_blocking(move || reader.hash_kv(request.revision)).await;
+    let hashed = hashed.map_err(|error| wire::internal(&error))?;
+    let hashed = hashed.map_err(|error| wire::of_read(&error))?;
+    Ok(HashKvResponse {
+        header: header::at(&shared.backend, hashed.current),
+        hash: hashed.hash,
+        compact_revision: hashed.compacted,
+        // Unknown to the API level this server speaks.
+        hash_revision: 0,
+    })
+}
+
+pub(super) async fn hash(_: Arc<Shared>, _: HashRequest) -> Result<HashResponse, Status> {
+    Err(wire::not_offered("the hash of the database file", "HashKV compares the contents"))
+}
+
+pub(super) async fn snapshot(
+    _: Arc<Shared>,
+    _: SnapshotRequest,
+) -> Result<stream::Empty<Result<SnapshotResponse, Status>>, Status> {
+    Err(wire::not_offered("the snapshot stream", "copy the data directory of a stopped member"))
+}
+
+pub(super) async fn move_leader(
+    _: Arc<Shared>,
+    _: MoveLeaderRequest,
+) -> Result<MoveLeaderResponse, Status> {
+    Err(wire::not_offered("moving leadership", "the only member always leads"))
+}
+
+pub(super) async fn downgrade(
+    _: Arc<Shared>,
+    _: DowngradeRequest,
+) -> Result<DowngradeResponse, Status> {
+    Err(wire::not_offered("downgrading", "the data format has no older version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_read_as_etcdctl_prints_them() {
+        let alarm = |member_id, alarm| alarm_text(&AlarmMember { member_id, alarm });
+        assert_eq!(alarm(123, 1), "memberID:123 alarm:NOSPACE ");
+        assert_eq!(alarm(0, 2), "alarm:CORRUPT ");
+    }
+}

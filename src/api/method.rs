@@ -1,0 +1,144 @@
+//! The methods this server knows.
+
+/// Who sends how many messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One each.
+    Unary,
+    /// The server many.
+    ServerStream,
+    /// Both many.
+    BidiStream,
+}
+
+impl Kind {
+    /// The value of the metric label `grpc_type`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unary => "unary",
+            Self::ServerStream => "server_stream",
+            Self::BidiStream => "bidi_stream",
+        }
+    }
+}
+
+macro_rules! methods {
+    ($($method:ident: $service:literal $name:literal $kind:ident,)*) => {
+        /// A method of a gRPC service.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the names are those of etcd's API")]
+        pub enum Method {
+            $($method,)*
+        }
+
+        impl Method {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$method,)*];
+
+            /// The method of a request path.
+            pub fn find(path: &str) -> Option<Self> {
+                match path {
+                    $(concat!("/", $service, "/", $name) => Some(Self::$method),)*
+                    _ => None,
+                }
+            }
+
+            /// The service's full name.
+            pub const fn service(self) -> &'static str {
+                match self {
+                    $(Self::$method => $service,)*
+                }
+            }
+
+            /// The method's name inside its service.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$method => $name,)*
+                }
+            }
+
+            /// Who sends how many messages.
+            pub const fn kind(self) -> Kind {
+                match self {
+                    $(Self::$method => Kind::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    Range: "etcdserverpb.KV" "Range" Unary,
+    RangeStream: "etcdserverpb.KV" "RangeStream" ServerStream,
+    Put: "etcdserverpb.KV" "Put" Unary,
+    DeleteRange: "etcdserverpb.KV" "DeleteRange" Unary,
+    Txn: "etcdserverpb.KV" "Txn" Unary,
+    Compact: "etcdserverpb.KV" "Compact" Unary,
+    Watch: "etcdserverpb.Watch" "Watch" BidiStream,
+    LeaseGrant: "etcdserverpb.Lease" "LeaseGrant" Unary,
+    LeaseRevoke: "etcdserverpb.Lease" "LeaseRevoke" Unary,
+    LeaseKeepAlive: "etcdserverpb.Lease" "LeaseKeepAlive" BidiStream,
+    LeaseTimeToLive: "etcdserverpb.Lease" "LeaseTimeToLive" Unary,
+    LeaseLeases: "etcdserverpb.Lease" "LeaseLeases" Unary,
+    MemberAdd: "etcdserverpb.Cluster" "MemberAdd" Unary,
+    MemberRemove: "etcdserverpb.Cluster" "MemberRemove" Unary,
+    MemberUpdate: "etcdserverpb.Cluster" "MemberUpdate" Unary,
+    MemberList: "etcdserverpb.Cluster" "MemberList" Unary,
+    MemberPromote: "etcdserverpb.Cluster" "MemberPromote" Unary,
+    Alarm: "etcdserverpb.Maintenance" "Alarm" Unary,
+    Status: "etcdserverpb.Maintenance" "Status" Unary,
+    Defragment: "etcdserverpb.Maintenance" "Defragment" Unary,
+    Hash: "etcdserverpb.Maintenance" "Hash" Unary,
+    HashKv: "etcdserverpb.Maintenance" "HashKV" Unary,
+    Snapshot: "etcdserverpb.Maintenance" "Snapshot" ServerStream,
+    MoveLeader: "etcdserverpb.Maintenance" "MoveLeader" Unary,
+    Downgrade: "etcdserverpb.Maintenance" "Downgrade" Unary,
+    AuthEnable: "etcdserverpb.Auth" "AuthEnable" Unary,
+    AuthDisable: "etcdserverpb.Auth" "AuthDisable" Unary,
+    AuthStatus: "etcdserverpb.Auth" "AuthStatus" Unary,
+    Authenticate: "etcdserverpb.Auth" "Authenticate" Unary,
+    UserAdd: "etcdserverpb.Auth" "UserAdd" Unary,
+    UserGet: "etcdserverpb.Auth" "UserGet" Unary,
+    UserList: "etcdserverpb.Auth" "UserList" Unary,
+    UserDelete: "etcdserverpb.Auth" "UserDelete" Unary,
+    UserChangePassword: "etcdserverpb.Auth" "UserChangePassword" Unary,
+    UserGrantRole: "etcdserverpb.Auth" "UserGrantRole" Unary,
+    UserRevokeRole: "etcdserverpb.Auth" "UserRevokeRole" Unary,
+    RoleAdd: "etcdserverpb.Auth" "RoleAdd" Unary,
+    RoleGet: "etcdserverpb.Auth" "RoleGet" Unary,
+    RoleList: "etcdserverpb.Auth" "RoleList" Unary,
+    RoleDelete: "etcdserverpb.Auth" "RoleDelete" Unary,
+    RoleGrantPermission: "etcdserverpb.Auth" "RoleGrantPermission" Unary,
+    RoleRevokePermission: "etcdserverpb.Auth" "RoleRevokePermission" Unary,
+    HealthCheck: "grpc.health.v1.Health" "Check" Unary,
+    HealthWatch: "grpc.health.v1.Health" "Watch" ServerStream,
+}
+
+impl Method {
+    /// Whether any method of this service is known.
+    pub fn has_service(service: &str) -> bool {
+        Self::ALL.iter().any(|method| method.service() == service)
+    }
+
+    /// Whether a member without a vote answers it.
+    pub const fn is_for_learners(self) -> bool {
+        // A range is decided by its request: only serializable ones.
+        matches!(self, Self::Range | Self::Status | Self::Snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_found_by_their_paths() {
+        for (place, method) in Method::ALL.iter().enumerate() {
+            let path = format!("/{}/{}", method.service(), method.name());
+            assert_eq!(Method::find(&path), Some(*method));
+            assert_eq!(*method as usize, place);
+        }
+        assert_eq!(Method::find("/etcdserverpb.KV/Rang"), None);
+        assert!(Method::has_service("etcdserverpb.KV") && !Method::has_service("etcdserverpb"));
+    }
+}

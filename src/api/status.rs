@@ -1,0 +1,284 @@
+//! What clients are told when something cannot be done: etcd's codes and words, and nowhere else.
+//!
+//! Clients compare the words and some ignore the codes, so both are kept, also where etcd's code is
+//! plainly a slip (`Unknown`). Every match is exhaustive: a new error of a room below does not
+//! compile until somebody decides what clients hear of it.
+
+use tonic::{Code, Status};
+
+use super::check::CheckError;
+use crate::consensus::{ProposeError, ReadError as LinearError};
+use crate::state::{ApplyError, ReadError};
+use crate::upkeep::LessorError;
+
+impl From<CheckError> for Status {
+    fn from(error: CheckError) -> Self {
+        let text = match error {
+            CheckError::EmptyKey => "etcdserver: key is not provided",
+            CheckError::EmptyOperation => "etcdserver: key not found",
+            CheckError::ValueProvided => "etcdserver: value is provided",
+            CheckError::LeaseProvided => "etcdserver: lease is provided",
+            CheckError::TooManyOps => "etcdserver: too many operations in txn request",
+            CheckError::DuplicateKey => "etcdserver: duplicate key given in txn request",
+            CheckError::InvalidSortOption => "etcdserver: invalid sort option",
+        };
+        Self::invalid_argument(text)
+    }
+}
+
+const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+const FUTURE: &str = "etcdserver: mvcc: required revision is a future revision";
+const STOPPED: &str = "etcdserver: server stopped";
+const TIMED_OUT: &str = "etcdserver: request timed out";
+
+/// A refusal by the state machine.
+pub fn of_apply(error: ApplyError) -> Status {
+    match error {
+        ApplyError::KeyNotFound => Status::invalid_argument("etcdserver: key not found"),
+        ApplyError::LeaseNotFound => Status::not_found("etcdserver: requested lease not found"),
+        ApplyError::LeaseExists => Status::failed_precondition("etcdserver: lease already exists"),
+        ApplyError::TtlTooLarge => Status::out_of_range("etcdserver: too large lease TTL"),
+        ApplyError::Compacted => Status::out_of_range(COMPACTED),
+        ApplyError::FutureRevision => Status::out_of_range(FUTURE),
+        ApplyError::NoSpace => no_space(),
+        ApplyError::Corrupt => Status::data_loss("etcdserver: corrupt cluster"),
+        ApplyError::InvalidSortOption => CheckError::InvalidSortOption.into(),
+        ApplyError::EmptyKey => CheckError::EmptyKey.into(),
+        ApplyError::UnknownOperation => Status::unknown("etcdserver: unknown method"),
+    }
+}
+
+/// A read the state cannot answer.
+pub fn of_read(error: &ReadError) -> Status {
+    match error {
+        ReadError::Compacted => Status::out_of_range(COMPACTED),
+        ReadError::FutureRevision => Status::out_of_range(FUTURE),
+        ReadError::InvalidSortOption => CheckError::InvalidSortOption.into(),
+        ReadError::NotReadOnly | ReadError::State(_) => internal(error),
+    }
+}
+
+/// A proposal without outcome.
+pub fn of_propose(error: ProposeError) -> Status {
+    match error {
+        ProposeError::TooLarge { .. } => {
+            Status::invalid_argument("etcdserver: request is too large")
+        }
+        // The code is etcd's slip.
+        ProposeError::TooManyRequests => Status::unknown("etcdserver: too many requests"),
+        ProposeError::Deadline => deadline_exceeded(),
+        ProposeError::Timeout => Status::unavailable(TIMED_OUT),
+        ProposeError::TimeoutLeaderFail => Status::unavailable(
+            "etcdserver: request timed out, possibly due to previous leader failure",
+        ),
+        ProposeError::Stopped => stopped(),
+    }
+}
+
+/// A linearizable read that was not confirmed.
+pub fn of_linear(error: LinearError) -> Status {
+    match error {
+        LinearError::Timeout => Status::unavailable(TIMED_OUT),
+        LinearError::LeaderChanged => Status::unavailable("etcdserver: leader changed"),
+        LinearError::Stopped => stopped(),
+    }
+}
+
+/// A lease whose deadline could not be looked up.
+pub fn of_lessor(error: LessorError) -> Status {
+    match error {
+        LessorError::NotLeader => no_leader(),
+        LessorError::Unconfirmed(error) => of_linear(error),
+    }
+}
+
+/// A renewal that was refused: etcd calls the unconfirmed leader by an internal name.
+pub fn of_renewal(error: LessorError) -> Status {
+    match error {
+        LessorError::NotLeader => no_leader(),
+        LessorError::Unconfirmed(LinearError::Stopped) => stopped(),
+        LessorError::Unconfirmed(LinearError::Timeout | LinearError::LeaderChanged) => {
+            Status::unknown("not a primary lessor")
+        }
+    }
+}
+
+/// The quota is used up.
+pub fn no_space() -> Status {
+    Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
+}
+
+/// Nobody leads.
+pub fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
+}
+
+/// The member stops.
+pub fn stopped() -> Status {
+    Status::unavailable(STOPPED)
+}
+
+/// The client's or the server's time is up; the words are those of Go's contexts.
+pub fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("context deadline exceeded")
+}
+
+/// A member without a vote was asked for more than it may answer.
+pub fn not_for_learners() -> Status {
+    Status::unavailable("etcdserver: rpc not supported for learner")
+}
+
+/// Passwords mean nothing here yet.
+pub fn auth_not_enabled() -> Status {
+    Status::failed_precondition("etcdserver: authentication is not enabled")
+}
+
+/// An alarm request with an action nobody knows, which stops the real etcd.
+pub fn unknown_alarm_action(action: i32) -> Status {
+    Status::invalid_argument(format!("etcdserver: unknown alarm action {action}"))
+}
+
+/// A service this member does not know; the words are those of Go's gRPC.
+pub fn unknown_service(service: &str) -> Status {
+    Status::unimplemented(format!("unknown service {service}"))
+}
+
+/// A method of a known service that this member does not know.
+pub fn unknown_method(service: &str, method: &str) -> Status {
+    Status::unimplemented(format!("unknown method {method} for service {service}"))
+}
+
+/// A path that names no method.
+pub fn malformed_method(path: &str) -> Status {
+    Status::unimplemented(format!("malformed method name: {path:?}"))
+}
+
+/// A method of etcd's that this version does not offer.
+pub fn not_offered(what: &str, instead: &str) -> Status {
+    Status::unimplemented(format!("etcdserver: {what} is not available in this version; {instead}"))
+}
+
+/// A health check of a service that has none.
+pub fn unknown_health_service() -> Status {
+    Status::not_found("unknown service")
+}
+
+/// A stream of pieces cannot sort.
+pub fn no_sorted_stream() -> Status {
+    Status::unimplemented("RangeStream does not support custom sort orders")
+}
+
+/// A stream of pieces cannot filter.
+pub fn no_filtered_stream() -> Status {
+    Status::unimplemented("RangeStream does not support revision filters")
+}
+
+/// A message above the limit; the words are those of Go's gRPC.
+pub fn message_too_large(size: usize, limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "grpc: received message larger than max ({size} vs. {limit})"
+    ))
+}
+
+/// A request in an encoding this member does not read.
+pub fn unknown_encoding(encoding: &str) -> Status {
+    Status::unimplemented(format!(
+        "grpc: Decompressor is not installed for grpc-encoding {encoding:?}"
+    ))
+}
+
+/// A compressed message in a request that named no encoding.
+pub fn unexpected_compression() -> Status {
+    Status::internal("grpc: compressed flag set with identity or empty encoding")
+}
+
+/// A message that is not the one of the method.
+pub fn undecodable(error: &prost::DecodeError) -> Status {
+    Status::internal(format!("grpc: error unmarshalling request: {error}"))
+}
+
+/// A body that ended too early.
+pub fn truncated() -> Status {
+    Status::internal("unexpected EOF")
+}
+
+/// The connection failed while the request came in, or the client went away.
+pub fn canceled() -> Status {
+    Status::cancelled("context canceled")
+}
+
+/// Too many large answers are on their way.
+pub fn answers_in_flight(limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "etcdserver: large range responses use all of the {limit} bytes kept for them; \
+         use a limit or RangeStream, or try again"
+    ))
+}
+
+/// A fault of this member that the client can do nothing about.
+pub fn internal(error: &impl std::fmt::Display) -> Status {
+    Status::internal(format!("etcdserver: {error}"))
+}
+
+/// How the metric label `grpc_code` spells a code.
+pub fn code_label(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_are_etcds() {
+        let cases = [
+            (Status::from(CheckError::EmptyOperation), 3, "etcdserver: key not found"),
+            (of_apply(ApplyError::LeaseNotFound), 5, "etcdserver: requested lease not found"),
+            (
+                of_apply(ApplyError::Compacted),
+                11,
+                "etcdserver: mvcc: required revision has been compacted",
+            ),
+            (of_apply(ApplyError::NoSpace), 8, "etcdserver: mvcc: database space exceeded"),
+            (of_apply(ApplyError::Corrupt), 15, "etcdserver: corrupt cluster"),
+            (of_read(&ReadError::FutureRevision), 11, FUTURE),
+            (of_propose(ProposeError::TooManyRequests), 2, "etcdserver: too many requests"),
+            (
+                of_propose(ProposeError::TooLarge { size: 2, limit: 1 }),
+                3,
+                "etcdserver: request is too large",
+            ),
+            (of_propose(ProposeError::Deadline), 4, "context deadline exceeded"),
+            (of_linear(LinearError::Timeout), 14, "etcdserver: request timed out"),
+            (of_lessor(LessorError::NotLeader), 14, "etcdserver: no leader"),
+            (of_renewal(LessorError::Unconfirmed(LinearError::Timeout)), 2, "not a primary lessor"),
+            (message_too_large(3, 2), 8, "grpc: received message larger than max (3 vs. 2)"),
+            (
+                unknown_encoding("gzip"),
+                12,
+                "grpc: Decompressor is not installed for grpc-encoding \"gzip\"",
+            ),
+        ];
+        for (status, code, text) in cases {
+            assert_eq!((status.code() as i32, status.message()), (code, text));
+        }
+    }
+}
