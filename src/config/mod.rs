@@ -47,6 +47,7 @@ pub use sections::{
 
 use check::Findings;
 use layers::Settings;
+use table::Status;
 
 /// Everything the daemon is told; each room takes its branch by value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub struct Provenance {
     pub value: String,
     /// `default`, `file PATH:LINE`, `environment NAME`, `flag --NAME` or `follows from …`.
     pub origin: String,
+    /// Whether this version serves the setting, so that it has an effect.
+    pub serves: bool,
 }
 
 /// Reads the configuration from `args` (without the program's name) and the environment `env`.
@@ -140,16 +143,29 @@ pub fn load(
     finish(settings, found, notes).map_err(|findings| Exit::faults(&findings.faults))
 }
 
-/// Every fault and every warning of the file at `path`, as if it were all there is; the text of
-/// the file is all that is looked at, no certificate is opened.
-pub fn check_file(path: &str) -> (Vec<String>, Vec<String>) {
+/// What [`check_file`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Reasons why no server would start.
+    pub faults: Vec<String>,
+    /// What a server would warn of.
+    pub warnings: Vec<String>,
+    /// What the file says, when it has no fault.
+    pub config: Option<Config>,
+}
+
+/// Every fault and every warning of the file at `path`, as if it were all there is. No other file
+/// is opened.
+pub fn check_file(path: &str) -> Checked {
     let contents = file::read(path);
     let mut settings = Settings::defaults();
     settings.lay(contents.given);
     let found = Findings { faults: contents.faults, warnings: Vec::new() };
     match finish(settings, found, Vec::new()) {
-        Ok(loaded) => (Vec::new(), loaded.warnings),
-        Err(found) => (found.faults, found.warnings),
+        Ok(Loaded { config, warnings, .. }) => {
+            Checked { faults: Vec::new(), warnings, config: Some(config) }
+        }
+        Err(Findings { faults, warnings }) => Checked { faults, warnings, config: None },
     }
 }
 
@@ -166,11 +182,13 @@ fn finish(
     if !found.faults.is_empty() {
         return Err(found);
     }
-    let provenance = table::all().filter_map(|setting| {
-        let value = settings.value(setting.name)?;
-        let value = value::show(setting, &value);
-        Some(Provenance { name: setting.name, value, origin: settings.origin(setting.name) })
-    });
+    let provenance =
+        table::all().filter(|setting| setting.name != "version").filter_map(|setting| {
+            let value = settings.value(setting.name)?;
+            let value = value::show(setting, &value);
+            let (name, origin) = (setting.name, settings.origin(setting.name));
+            Some(Provenance { name, value, origin, serves: setting.status == Status::Live })
+        });
     Ok(Loaded { config, provenance: provenance.collect(), warnings: found.warnings, notes })
 }
 

@@ -379,7 +379,9 @@ fn help_and_version_end_well_and_misuse_explains_itself() {
 fn the_sample_file_is_good_and_shows_the_defaults_of_the_code() {
     const SAMPLE: &str = include_str!("../../packaging/etcd.conf.yml");
     let sample = file(SAMPLE);
-    assert_eq!(check_file(sample.path().to_str().unwrap()), (Vec::new(), Vec::new()));
+    let checked = check_file(sample.path().to_str().unwrap());
+    assert_eq!((checked.faults, checked.warnings), (Vec::new(), Vec::new()));
+    assert_eq!(checked.config, Some(Config::default()));
     // With every commented setting in force, it says what would hold without it.
     let bare: String = SAMPLE
         .lines()
@@ -396,7 +398,7 @@ fn the_sample_file_is_good_and_shows_the_defaults_of_the_code() {
         let usual = value::parse(given.setting.kind, given.setting.default);
         assert_eq!(Ok(&given.value), usual.as_ref(), "{}", given.setting.name);
     }
-    for setting in table::all().filter(|setting| setting.status == table::Status::Live) {
+    for setting in table::all().filter(|setting| setting.status == Status::Live) {
         let in_file = setting.has_flag() && setting.paths().next().is_some();
         assert!(!in_file || shown.contains(&setting.name), "{} is not in the sample", setting.name);
     }
