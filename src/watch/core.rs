@@ -191,7 +191,11 @@ impl Core {
     /// behind.
     pub(super) fn dispatch(&mut self, batch: &Arc<RevisionEvents>) -> bool {
         let revision = batch.revision;
-        self.dispatched = self.dispatched.max(revision);
+        if revision <= self.dispatched {
+            // Somebody else took the same revisions from the ring and was faster.
+            return false;
+        }
+        self.dispatched = revision;
         let hits = self.hits(batch, |watcher| watcher.live && watcher.next <= revision);
         let mut shared = None;
         let mut refused = false;

@@ -21,6 +21,9 @@ use crate::telemetry::metrics::Registry;
 /// Pause after a failed read of history; the store itself stops the node if it is broken.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Revisions dispatched under one hold of the table's lock.
+const STEP: usize = 256;
+
 /// Fans committed revisions out to watch streams; clones share one.
 #[derive(Clone)]
 pub struct Hub {
@@ -83,25 +86,26 @@ impl Inner {
                         break;
                     }
                     published.borrow_and_update();
-                    self.pump(&mut self.core.lock());
+                    self.pump();
                 }
             }
         }
         self.core.lock().stop();
     }
 
-    /// Dispatches whatever is committed and not dispatched yet.
-    fn pump(&self, core: &mut Core) {
+    /// Dispatches whatever is committed and not dispatched yet, and lets others in between.
+    fn pump(&self) {
+        let waiting = self.source.recent(self.core.lock().dispatched);
+        let Some(batches) = waiting else {
+            self.core.lock().lose_touch(self.source.revision());
+            self.catch_up.notify_one();
+            return;
+        };
         let mut refused = false;
-        match self.source.recent(core.dispatched) {
-            Some(batches) => {
-                for batch in batches {
-                    refused |= core.dispatch(&batch);
-                }
-            }
-            None => {
-                core.lose_touch(self.source.revision());
-                refused = true;
+        for step in batches.chunks(STEP) {
+            let mut core = self.core.lock();
+            for batch in step {
+                refused |= core.dispatch(batch);
             }
         }
         self.metrics.pending.set(i64::try_from(self.totals.events()).unwrap_or(i64::MAX));
@@ -178,8 +182,11 @@ impl Inner {
             let revisions: Vec<_> =
                 batches.into_iter().map(|batch| Arc::new(Revision::new(batch))).collect();
             if prev_kv {
+                // Here the disk may be waited for; where responses are written it should not be.
                 for revision in &revisions {
-                    revision.previous(&*source);
+                    for place in 0..revision.batch.events.len() {
+                        revision.previous(place, &*source);
+                    }
                 }
             }
             Ok((revisions, end))
@@ -200,10 +207,9 @@ impl Inner {
     }
 
     pub(super) fn progress(&self, stream: u32) {
-        let mut core = self.core.lock();
         // A client that asks right after its write expects to hear of that write.
-        self.pump(&mut core);
-        core.progress(stream);
+        self.pump();
+        self.core.lock().progress(stream);
     }
 
     pub(super) fn tick(&self, stream: u32) {

@@ -18,7 +18,8 @@ use crate::state::mvcc::recent::RevisionEvents;
 #[derive(Debug)]
 pub(super) struct Revision {
     pub(super) batch: Arc<RevisionEvents>,
-    previous: OnceLock<Vec<Option<KeyValue>>>,
+    /// Made by the first who wants a previous value; most revisions never have it.
+    previous: OnceLock<Box<[OnceLock<Option<KeyValue>>]>>,
 }
 
 impl Revision {
@@ -26,10 +27,11 @@ impl Revision {
         Self { batch, previous: OnceLock::new() }
     }
 
-    /// For each event the key as it was before; looked up by whoever asks first.
-    pub(super) fn previous(&self, source: &dyn Source) -> &[Option<KeyValue>] {
-        let look_up = |place| source.previous(&self.batch, place);
-        self.previous.get_or_init(|| (0..self.batch.events.len()).map(look_up).collect())
+    /// The key of an event as it was before; looked up by whoever asks first.
+    pub(super) fn previous(&self, place: usize, source: &dyn Source) -> Option<KeyValue> {
+        let unknown = || self.batch.events.iter().map(|_| OnceLock::new()).collect();
+        let known = self.previous.get_or_init(unknown).get(place)?;
+        known.get_or_init(|| source.previous(&self.batch, place)).clone()
     }
 }
 

@@ -67,11 +67,10 @@ fn events<'a>(
     wishes: Wishes,
     source: &'a dyn Source,
 ) -> impl Iterator<Item = Event> + 'a {
-    let previous = if wishes.prev_kv { part.revision.previous(source) } else { &[] };
-    part.events().map(|(place, event)| Event {
+    part.events().map(move |(place, event)| Event {
         r#type: event.r#type,
         kv: event.kv.clone(),
-        prev_kv: previous.get(place).cloned().flatten(),
+        prev_kv: if wishes.prev_kv { part.revision.previous(place, source) } else { None },
     })
 }
 

@@ -55,7 +55,7 @@ fn ranges_need_a_key_and_a_known_order() {
 fn puts_cannot_keep_and_bring_the_same_thing() {
     let good = PutRequest { key: "k".into(), value: "v".into(), lease: 7, ..Default::default() };
     assert_eq!(put(&good), Ok(()));
-    let keeps = PutRequest { ignore_value: true, ignore_lease: true, ..good.clone() };
+    let keeps = PutRequest { ignore_value: true, ignore_lease: true, ..good };
     assert_eq!(put(&keeps), Err(CheckError::ValueProvided));
     let keeps = PutRequest { value: "".into(), ..keeps };
     assert_eq!(put(&keeps), Err(CheckError::LeaseProvided));

@@ -14,6 +14,9 @@ mod propose;
 mod stream;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
