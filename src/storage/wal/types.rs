@@ -56,6 +56,9 @@ pub struct WalOptions {
     pub fsync: bool,
     /// Refuse to create a log where there is none: the member has been started before.
     pub must_exist: bool,
+    /// After so long without work a small unsynced frame confirms what is on disk, which lets a
+    /// later open tell damage to the last batch from an unfinished write; `None` for never.
+    pub confirm_after: Option<Duration>,
     /// Receives the figures of each fdatasync.
     pub observer: Option<Observer>,
 }
@@ -72,6 +75,7 @@ impl Default for WalOptions {
             cache_bytes: 32 << 20,
             fsync: true,
             must_exist: false,
+            confirm_after: Some(Duration::from_millis(100)),
             observer: None,
         }
     }

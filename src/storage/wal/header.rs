@@ -1,0 +1,142 @@
+//! The first block of a segment: which segment it is, and all that earlier segments would tell.
+//!
+//! Because vote, committed mark and extent are repeated here, older segments can be removed as
+//! soon as none of their entries is alive.
+
+use bytes::{Buf, BufMut, Bytes, TryGetError};
+
+use super::extent::Extent;
+use super::frame::is_zero;
+use super::types::LogPos;
+
+/// Bytes before the first frame.
+pub(crate) const BLOCK: usize = 4096;
+const MAGIC: &[u8; 8] = b"etcd-wal";
+/// The format this build reads and writes.
+const VERSION: u32 = 1;
+/// Magic, version, and the length of the part covered by the checksum.
+const PREFIX: usize = 16;
+
+const UNZEROED: u32 = 1;
+const VOTE: u32 = 2;
+const COMMITTED: u32 = 4;
+const PURGED: u32 = 8;
+const BOUNDS: u32 = 16;
+
+/// The contents of a segment's first block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) id: u64,
+    /// Size of the file, which never changes.
+    pub(crate) size: u64,
+    /// The space was reserved, but not written with zeros: appends are slower.
+    pub(crate) unzeroed: bool,
+    /// Seq of the first frame.
+    pub(crate) first_seq: u64,
+    pub(crate) marks: Marks,
+}
+
+/// What the log says besides its entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) extent: Extent,
+    pub(crate) vote: Option<Bytes>,
+    pub(crate) committed: Option<Bytes>,
+}
+
+/// Why a block is not a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoHeader {
+    /// All zero: a prepared segment that was never used.
+    Blank,
+    /// Written by a different version of this format.
+    Version(u32),
+    /// Neither.
+    Bad,
+}
+
+impl Header {
+    /// The block as written at the start of the segment.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Marks { extent, vote, committed } = &self.marks;
+        let flags = [
+            (self.unzeroed, UNZEROED),
+            (vote.is_some(), VOTE),
+            (committed.is_some(), COMMITTED),
+            (extent.purged.is_some(), PURGED),
+            (extent.bounds.is_some(), BOUNDS),
+        ];
+        let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |sum, (_, bit)| sum | bit);
+        let (first, next) = extent.bounds.unwrap_or_default();
+        let mut body = Vec::with_capacity(BLOCK);
+        body.put_u32_le(flags);
+        for number in [self.id, self.size, self.first_seq, first, next] {
+            body.put_u64_le(number);
+        }
+        body.put_u64_le(extent.purged.as_ref().map_or(0, |pos| pos.index));
+        for bytes in [extent.purged.as_ref().map(|pos| &pos.id), vote.as_ref(), committed.as_ref()]
+        {
+            let bytes = bytes.map_or(&[][..], |bytes| bytes);
+            body.put_u16_le(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+            body.put_slice(bytes);
+        }
+        let mut block = Vec::with_capacity(BLOCK);
+        block.put_slice(MAGIC);
+        block.put_u32_le(VERSION);
+        block.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        block.put_slice(&body);
+        block.put_u32_le(crc32c::crc32c(&block));
+        block.resize(BLOCK, 0);
+        block
+    }
+
+    /// Reads a block.
+    pub(crate) fn decode(block: &[u8]) -> Result<Self, NoHeader> {
+        if is_zero(block) {
+            return Err(NoHeader::Blank);
+        }
+        let mut prefix = block.get(..PREFIX).ok_or(NoHeader::Bad)?;
+        let magic = prefix.split_off(..MAGIC.len()).ok_or(NoHeader::Bad)?;
+        if magic != MAGIC {
+            return Err(NoHeader::Bad);
+        }
+        let version = prefix.try_get_u32_le().map_err(|_| NoHeader::Bad)?;
+        if version != VERSION {
+            return Err(NoHeader::Version(version));
+        }
+        let end = PREFIX + prefix.try_get_u32_le().map_err(|_| NoHeader::Bad)? as usize;
+        let (covered, mut sum) = block.split_at_checked(end).ok_or(NoHeader::Bad)?;
+        if sum.try_get_u32_le().ok() != Some(crc32c::crc32c(covered)) {
+            return Err(NoHeader::Bad);
+        }
+        let body = covered.get(PREFIX..).unwrap_or_default();
+        decode_body(body).map_err(|_| NoHeader::Bad)
+    }
+}
+
+fn decode_body(mut body: &[u8]) -> Result<Header, TryGetError> {
+    let body = &mut body;
+    let flags = body.try_get_u32_le()?;
+    let has = |bit: u32| flags & bit != 0;
+    let (id, size, first_seq) =
+        (body.try_get_u64_le()?, body.try_get_u64_le()?, body.try_get_u64_le()?);
+    let bounds = (body.try_get_u64_le()?, body.try_get_u64_le()?);
+    let purged_index = body.try_get_u64_le()?;
+    let purged_id = take_bytes(body)?;
+    let (vote, committed) = (take_bytes(body)?, take_bytes(body)?);
+    let purged = has(PURGED).then_some(LogPos { index: purged_index, id: purged_id });
+    let extent = Extent { purged, bounds: has(BOUNDS).then_some(bounds) };
+    let marks = Marks {
+        extent,
+        vote: has(VOTE).then_some(vote),
+        committed: has(COMMITTED).then_some(committed),
+    };
+    Ok(Header { id, size, unzeroed: has(UNZEROED), first_seq, marks })
+}
+
+fn take_bytes(body: &mut &[u8]) -> Result<Bytes, TryGetError> {
+    let len = usize::from(body.try_get_u16_le()?);
+    let available = body.len();
+    let bytes = body.split_off(..len).ok_or(TryGetError { requested: len, available })?;
+    Ok(Bytes::copy_from_slice(bytes))
+}

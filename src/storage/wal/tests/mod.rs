@@ -1,0 +1,99 @@
+//! What the tests of the log share.
+
+mod damage;
+mod faults;
+mod model;
+mod use_cases;
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+
+use bytes::Bytes;
+
+use super::{Frame, LogPos, Recovered, Wal, WalOptions};
+
+/// The smallest segments, and no marker that would appear at a time of its own.
+pub(super) fn small() -> WalOptions {
+    WalOptions { segment_bytes: 8 << 10, confirm_after: None, ..WalOptions::default() }
+}
+
+pub(super) fn open(dir: &Path) -> (Wal, Recovered) {
+    Wal::open(dir, small()).unwrap()
+}
+
+/// An entry whose contents follow from its index and a version.
+pub(super) fn entry(index: u64, version: u64, len: usize) -> Frame {
+    let mut random = Random(index.wrapping_mul(0x9E37_79B9).wrapping_add(version) | 1);
+    let payload = (0..len).map(|_| random.next().to_le_bytes()[3]).collect::<Vec<u8>>();
+    Frame { index, id: id(index, version), payload: payload.into() }
+}
+
+pub(super) fn id(index: u64, version: u64) -> Bytes {
+    Bytes::from(format!("{version}-{index}"))
+}
+
+pub(super) fn pos(index: u64, version: u64) -> LogPos {
+    LogPos { index, id: id(index, version) }
+}
+
+/// A callback and where its outcome arrives.
+pub(super) fn done() -> (impl FnOnce(io::Result<()>) + Send + 'static, Receiver<io::Result<()>>) {
+    let (sender, receiver) = channel();
+    (move |outcome| sender.send(outcome).unwrap_or_default(), receiver)
+}
+
+pub(super) fn append(wal: &Wal, frames: Vec<Frame>) -> io::Result<()> {
+    let (done, outcome) = done();
+    wal.append(frames, done);
+    outcome.recv().unwrap()
+}
+
+pub(super) fn vote(wal: &Wal, vote: &str) -> io::Result<()> {
+    let (done, outcome) = done();
+    wal.save_vote(Bytes::copy_from_slice(vote.as_bytes()), done);
+    outcome.recv().unwrap()
+}
+
+pub(super) fn truncate(wal: &Wal, from: u64) -> io::Result<()> {
+    let (done, outcome) = done();
+    wal.truncate_from(from, done);
+    outcome.recv().unwrap()
+}
+
+pub(super) fn purge(wal: &Wal, to: LogPos) -> io::Result<()> {
+    let (done, outcome) = done();
+    wal.purge_to(to, done);
+    outcome.recv().unwrap()
+}
+
+/// Copies a log that is in use, as a crash would find it. Newest first: files go oldest first, so
+/// that no state is copied that never existed.
+pub(super) fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().rev() {
+        let name = file.file_name().unwrap();
+        match std::fs::copy(file, to.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => assert!(copied.is_ok(), "{copied:?}"),
+        }
+    }
+}
+
+/// Repeatable numbers.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+}
