@@ -15,9 +15,11 @@ pub(crate) struct Log {
     extent: Extent,
     last: Option<LogPos>,
     /// The newest entries without gap, each with the number of the call that brought it.
-    tail: VecDeque<(u64, Frame)>,
+    tail: Tail,
     bytes: usize,
 }
+
+type Tail = VecDeque<(u64, Frame)>;
 
 fn cost(frame: &Frame) -> usize {
     frame.id.len() + frame.payload.len() + OVERHEAD
@@ -49,8 +51,8 @@ impl Log {
     /// Drops the entries from this index on; `last` is the place before it.
     pub(crate) fn truncate(&mut self, from: u64, last: Option<LogPos>) {
         self.extent.truncate(from);
-        while let Some((_, frame)) = self.tail.pop_back_if(|(_, frame)| frame.index >= from) {
-            self.bytes -= cost(&frame);
+        while self.tail.back().is_some_and(|(_, frame)| frame.index >= from) {
+            self.forget(|tail| tail.pop_back());
         }
         self.last = last.or_else(|| self.extent.purged.clone());
     }
@@ -61,8 +63,8 @@ impl Log {
             return;
         }
         let first = self.extent.first();
-        while let Some((_, frame)) = self.tail.pop_front_if(|(_, frame)| frame.index < first) {
-            self.bytes -= cost(&frame);
+        while self.tail.front().is_some_and(|(_, frame)| frame.index < first) {
+            self.forget(|tail| tail.pop_front());
         }
         if self.extent.live().is_empty() {
             self.last = Some(pos.clone());
@@ -72,12 +74,13 @@ impl Log {
     /// Forgets the oldest entries in memory beyond `limit` bytes, if calls up to `written` have
     /// been written to disk.
     pub(crate) fn evict(&mut self, limit: usize, written: u64) {
-        while self.bytes > limit {
-            let Some((_, frame)) = self.tail.pop_front_if(|(call, _)| *call <= written) else {
-                return;
-            };
-            self.bytes -= cost(&frame);
+        while self.bytes > limit && self.tail.front().is_some_and(|(call, _)| *call <= written) {
+            self.forget(|tail| tail.pop_front());
         }
+    }
+
+    fn forget(&mut self, pop: impl FnOnce(&mut Tail) -> Option<(u64, Frame)>) {
+        self.bytes -= pop(&mut self.tail).map_or(0, |(_, frame)| cost(&frame));
     }
 
     /// The entry at this index, if it is in memory.
