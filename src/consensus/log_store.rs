@@ -63,7 +63,7 @@ impl LogStore {
     }
 
     fn positions(&self) -> io::Result<Positions> {
-        self.wal.positions().map_err(wal_error)
+        Ok(self.wal.positions())
     }
 
     /// Entries of `range` that the log holds.
