@@ -191,13 +191,6 @@ async fn what_is_not_understood_is_told_in_go_words() {
             "grpc: Decompressor is not installed for grpc-encoding \"gzip\"",
         ),
         (put, &[], large, 8, "grpc: received message larger than max (2097153 vs. 2097152)"),
-        (
-            put,
-            &[("grpc-timeout", "0n")],
-            vec![0, 0, 0, 0, 3, 10, 1, b'k'],
-            4,
-            "context deadline exceeded",
-        ),
         (put, &[("hasleader", "true")], vec![0; 5], 3, "etcdserver: key is not provided"),
         (
             "/etcdserverpb.Auth/Authenticate",
