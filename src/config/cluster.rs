@@ -11,11 +11,11 @@ pub type InitialMember = (String, Vec<Url>);
 /// Reads `name=url,name=url`; a name given several times has several URLs.
 pub(super) fn members(text: &str) -> Result<Vec<InitialMember>, String> {
     let mut members: BTreeMap<String, Vec<Url>> = BTreeMap::new();
-    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+    for entry in text.split(',').filter(|entry| !entry.trim().is_empty()) {
         let (name, url) = entry.split_once('=').unwrap_or((entry, ""));
         let url =
             Url::parse(url).map_err(|why| format!("error setting up initial cluster: {why}"))?;
-        members.entry(name.trim().into()).or_default().push(url);
+        members.entry(name.into()).or_default().push(url);
     }
     for urls in members.values_mut() {
         urls.sort_by_key(ToString::to_string);
@@ -32,9 +32,12 @@ impl Config {
     pub fn check_founding(&self) -> Result<(), String> {
         let members = &self.cluster.initial_members;
         let name = &self.member.name;
-        let own = members.iter().find(|(member, _)| member == name).ok_or_else(|| {
-            format!("couldn't find local name {name:?} in the initial cluster configuration")
-        })?;
+        let own = members
+            .iter()
+            .find(|(member, _)| member == name && !name.is_empty())
+            .ok_or_else(|| {
+                format!("couldn't find local name {name:?} in the initial cluster configuration")
+            })?;
         let mut seen = HashSet::new();
         if members.iter().flat_map(|(_, urls)| urls).any(|url| !seen.insert(url)) {
             return Err(format!(
@@ -84,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_name_may_have_several_urls() {
-        let members = members("b=http://h:3,a=http://h:2, a=http://h:1").unwrap();
+        let members = members("b=http://h:3,a=http://h:2,a=http://h:1").unwrap();
         let shown: Vec<_> =
             members.iter().map(|(name, urls)| (name.as_str(), urls.len())).collect();
         assert_eq!(shown, [("a", 2), ("b", 1)]);
@@ -99,6 +102,12 @@ mod tests {
     fn a_founder_names_itself_and_advertises_what_it_names() {
         assert_eq!(Config::default().check_founding(), Ok(()));
         for (name, cluster, advertise, fault) in [
+            (
+                "",
+                "=http://h:1",
+                "http://h:1",
+                "couldn't find local name \"\" in the initial cluster configuration",
+            ),
             (
                 "x",
                 "y=http://h:1",
@@ -115,13 +124,15 @@ mod tests {
                 "a",
                 "a=http://h:1",
                 "http://h:2",
-                "--initial-cluster has a=http://h:1 but missing from --initial-advertise-peer-urls=http://h:2",
+                "--initial-cluster has a=http://h:1 but missing from \
+                 --initial-advertise-peer-urls=http://h:2",
             ),
             (
                 "a",
                 "a=http://h:1",
                 "http://h:1,http://h:2",
-                "--initial-advertise-peer-urls has http://h:2 but missing from --initial-cluster=a=http://h:1",
+                "--initial-advertise-peer-urls has http://h:2 but missing from \
+                 --initial-cluster=a=http://h:1",
             ),
         ] {
             assert_eq!(config(name, cluster, advertise).check_founding(), Err(fault.to_owned()));

@@ -90,7 +90,8 @@ fn line(message: &str, error: &str) -> String {
         .and_then(|time| time.format(layout).ok())
         .unwrap_or_default();
     format!(
-        "{{\"level\":\"warn\",\"ts\":\"{time}\",\"caller\":\"config/exit.rs\",\"msg\":{},\"error\":{}}}\n",
+        "{{\"level\":\"warn\",\"ts\":\"{time}\",\"caller\":\"config/exit.rs\",\
+         \"msg\":{},\"error\":{}}}\n",
         Value::from(message),
         Value::from(error)
     )

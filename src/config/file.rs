@@ -1,5 +1,6 @@
 //! The configuration file: etcd's YAML names, every fault with its line.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::golang;
@@ -30,12 +31,13 @@ pub(super) fn read(path: &str) -> Contents {
         Ok(text) => parse(path, &text),
         Err(error) => {
             // The words of etcd for the commonest mistake.
-            let reason = match error.kind() {
-                std::io::ErrorKind::NotFound => "no such file or directory".into(),
-                std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-                _ => error.to_string(),
+            let fault = match error.kind() {
+                ErrorKind::NotFound => format!("open {path}: no such file or directory"),
+                ErrorKind::PermissionDenied => format!("open {path}: permission denied"),
+                ErrorKind::IsADirectory => format!("read {path}: is a directory"),
+                _ => format!("read {path}: {error}"),
             };
-            Contents { faults: vec![format!("open {path}: {reason}")], ..Contents::default() }
+            Contents { faults: vec![fault], ..Contents::default() }
         }
     }
 }

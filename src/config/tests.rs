@@ -141,6 +141,12 @@ const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
         1,
         "--log-outputs requires a single file path when --log-rotate-config-json is defined",
     ),
+    (
+        &["--enable-log-rotation", "--log-outputs=/f", "--log-rotation-config-json={"],
+        1,
+        "improperly formatted log rotation config: unexpected end of JSON input",
+    ),
+    (&["--logger="], 1, "unknown logger option \"\""),
     (&["--heartbeat-interval=0"], 1, "--heartbeat-interval must be >0 (set to 0ms)"),
     (
         &["--election-timeout", "100"],
@@ -370,6 +376,8 @@ fn help_and_version_end_well_and_misuse_explains_itself() {
     let version = run(&["-version"], &[("ETCD_SNAPSHOT_COUNT", "x")]).unwrap_err();
     assert_eq!((version.code, version.stdout.lines().count()), (0, 5));
     assert!(run(&["--version=false"], &[]).is_ok());
+    let misuse = run(&["--cors="], &[]).unwrap_err();
+    assert!(misuse.stderr.starts_with("invalid value \"\" for flag -cors: URL scheme must be"));
     let misuse = run(&["--bogus", "--version"], &[]).unwrap_err();
     assert_eq!(misuse.code, 2);
     assert!(misuse.stderr.starts_with("flag provided but not defined: -bogus\nUsage:\n"));

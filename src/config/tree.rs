@@ -206,9 +206,11 @@ impl View<'_> {
                 LogFormat::Json
             }
         };
+        let outputs = self.list("log-outputs");
         Log {
             level,
-            outputs: self.list("log-outputs"),
+            // A server that logs nowhere cannot be helped.
+            outputs: if outputs.is_empty() { Log::default().outputs } else { outputs },
             format,
             enable_rotation: self.on("enable-log-rotation"),
             rotation_config_json: self.text("log-rotation-config-json"),
@@ -244,9 +246,15 @@ impl View<'_> {
 /// A whole number is hours or revisions, anything else a duration; as a count of revisions a
 /// duration counts its nanoseconds, which is what etcd does with it.
 fn retention(mode: &str, keep: &str) -> Result<Retention, String> {
+    let keep = if keep.is_empty() { "0" } else { keep };
     let number = keep.parse::<i64>().ok().filter(|number| *number >= 0);
     let nanoseconds = || {
-        golang::duration(keep).map_err(|why| format!("error parsing CompactionRetention: {why}"))
+        golang::duration(keep)
+            .and_then(|time| match time {
+                ..0 => Err(format!("{keep:?} is below zero")),
+                _ => Ok(time),
+            })
+            .map_err(|why| format!("error parsing CompactionRetention: {why}"))
     };
     match mode {
         "periodic" => match number.map(u64::try_from) {
@@ -281,12 +289,19 @@ mod tests {
         let periodic = |seconds| Ok(Retention::Periodic(Duration::from_secs(seconds)));
         for (mode, keep, expected) in [
             ("periodic", "0", periodic(0)),
+            ("periodic", "", periodic(0)),
             ("periodic", "2", periodic(7200)),
             ("periodic", "30m", periodic(1800)),
             ("revision", "1000", Ok(Retention::Revision(1000))),
             ("revision", "1us", Ok(Retention::Revision(1000))),
             ("x", "0", Err("unknown auto-compaction-mode \"x\"".into())),
             ("", "0", Err("undefined auto-compaction-mode".into())),
+            // etcd dies of a nil pointer here.
+            (
+                "periodic",
+                "-1h",
+                Err("error parsing CompactionRetention: \"-1h\" is below zero".into()),
+            ),
             (
                 "periodic",
                 "x",

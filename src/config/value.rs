@@ -4,7 +4,7 @@ use figment::value::Value;
 
 use super::golang::{self, NumberError};
 use super::table::{self, Kind, Setting, Stage};
-use crate::types::url::Url;
+use crate::types::url::{Url, UrlError};
 
 /// Reads a text by its kind; the error is the reason etcd gives.
 pub(super) fn parse(kind: Kind, text: &str) -> Result<Value, String> {
@@ -22,6 +22,7 @@ pub(super) fn parse(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::List => Ok(Value::from(words(text))),
         Kind::Urls => urls(text).map(Value::from),
         Kind::Origins if text.trim() == "*" => Ok(Value::from(words(text))),
+        Kind::Origins if text.is_empty() => Err(UrlError::Scheme(String::new()).to_string()),
         Kind::Origins => urls(text).map(Value::from),
         Kind::Choice(known) if known.contains(&text) => Ok(Value::from(text)),
         // The one enumeration whose reason repeats the word.
@@ -171,7 +172,8 @@ mod tests {
             (
                 Kind::Gates,
                 "LeaseCheckpoint=x",
-                "invalid value of LeaseCheckpoint=x, err: strconv.ParseBool: parsing \"x\": invalid syntax",
+                "invalid value of LeaseCheckpoint=x, err: strconv.ParseBool: parsing \"x\": \
+                 invalid syntax",
             ),
         ] {
             assert_eq!(parse(kind, text).map(|_| ()), Err(reason.to_owned()), "{text}");

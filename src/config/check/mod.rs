@@ -45,7 +45,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
 
 fn logs(settings: &Settings, config: &Config, found: &mut Findings) {
     match settings.get::<String>("logger").as_str() {
-        "zap" | "" => {}
+        "zap" => {}
         "capnslog" => found.fault("--logger=capnslog is removed in v3.5"),
         other => found.fault(format!("unknown logger option {other:?}")),
     }
@@ -91,8 +91,15 @@ fn rotation(config: &Config, found: &mut Findings) {
             "--log-outputs requires a single file path when --log-rotate-config-json is defined",
         );
     }
-    match serde_json::from_str::<Rotation>(&config.log.rotation_config_json) {
+    let text = &config.log.rotation_config_json;
+    match serde_json::from_str::<Rotation>(text) {
+        Ok(_) if !text.trim_start().starts_with('{') => {
+            found.fault("invalid log rotation config: expected an object with names");
+        }
         Err(why) if why.is_data() => found.fault(format!("invalid log rotation config: {why}")),
+        Err(why) if why.is_eof() => {
+            found.fault("improperly formatted log rotation config: unexpected end of JSON input");
+        }
         Err(why) => found.fault(format!("improperly formatted log rotation config: {why}")),
         Ok(_) => {}
     }
@@ -142,7 +149,8 @@ fn leases(settings: &Settings, config: &Config, found: &mut Findings) {
         "setting experimental-enable-lease-checkpoint-persist requires \
          experimental-enable-lease-checkpoint"
     } else {
-        "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint"
+        "enabling feature gate LeaseCheckpointPersist requires enabling feature gate \
+         LeaseCheckpoint"
     });
 }
 

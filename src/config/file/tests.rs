@@ -111,5 +111,6 @@ fn every_fault_of_a_file_is_told_at_once() {
 #[test]
 fn a_missing_file_is_told_in_the_words_of_etcd() {
     assert_eq!(read("/nope.yml").faults, ["open /nope.yml: no such file or directory"]);
+    assert_eq!(read("/").faults, ["read /: is a directory"]);
     assert_eq!(faults("- a\n- b"), ["f:1: the file must consist of keys and values"]);
 }
