@@ -1,3 +1,6 @@
 //! The command-line tools.
 
 pub mod config;
+pub mod ctl;
+mod go;
+pub mod utl;

@@ -171,6 +171,13 @@ impl Client {
         self
     }
 
+    /// This client with the token another one fetched.
+    #[must_use]
+    pub fn with_token_of(mut self, other: &Self) -> Self {
+        self.metadata.token.clone_from(&other.metadata.token);
+        self
+    }
+
     fn transport(&self) -> Transport {
         InterceptedService::new(self.channel.clone(), self.metadata.clone())
     }

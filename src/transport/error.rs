@@ -6,9 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A certificate without its key, or the other way round.
-    #[error(
-        "KeyFile and CertFile must both be present[key: {key}, cert: {cert}]: give both, or neither"
-    )]
+    #[error("KeyFile and CertFile must both be present[key: {key}, cert: {cert}]")]
     HalfPair {
         /// The key's path, empty when it was not given.
         key: String,

@@ -182,7 +182,7 @@ fn words(line: &str) -> Vec<String> {
 /// Terms, times, versions and the address differ between servers; all else must not. Member and
 /// cluster ids are the same on purpose: they derive from the same flags.
 fn mask(text: &str, server: &Server) -> String {
-    let mut masked = text.replace(server.address(), "ADDRESS");
+    let mut masked = without_descriptions(text).replace(server.address(), "ADDRESS");
     for (field, end) in [
         ("\"raft_term\":", &['}', ','][..]),
         ("\"RaftTerm\" : ", &['\n']),
@@ -195,6 +195,21 @@ fn mask(text: &str, server: &Server) -> String {
         masked = mask_field(&masked, field, end);
     }
     masked
+}
+
+/// Help lists the same flags and commands in the same layout; what it says about them is its own.
+fn without_descriptions(text: &str) -> String {
+    if !text.starts_with("NAME:\n") {
+        return text.to_owned();
+    }
+    let name_only = |line: &str| {
+        let indented = line.starts_with(' ') || line.starts_with('\t');
+        let end = line.trim_start().find(['\t']).or_else(|| line.trim_start().find(" - "));
+        let start = line.len() - line.trim_start().len();
+        let end = end.filter(|_| indented).map_or(line.len(), |end| start + end);
+        format!("{}\n", &line[..end])
+    };
+    text.lines().map(name_only).collect()
 }
 
 fn mask_field(text: &str, field: &str, end: &[char]) -> String {

@@ -1,0 +1,252 @@
+//! The table of commands: what there is, what is known but not here yet, which flags each takes.
+
+use super::flags::{Flag, Kind};
+
+/// A command or a group of them.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// Its words, such as `endpoint health`.
+    pub(super) path: &'static str,
+    /// What stands behind the words in the usage line.
+    pub(super) usage: &'static str,
+    /// One line about it.
+    pub(super) about: &'static str,
+    /// More about it; nothing when the line says it all.
+    pub(super) description: &'static str,
+    pub(super) flags: &'static [Flag],
+    /// Flags its commands have as well.
+    pub(super) inherited: &'static [Flag],
+    pub(super) run: Option<Verb>,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Put,
+    Del,
+    Watch,
+    EndpointHealth,
+    Version,
+    Help,
+}
+
+const fn switch(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, kind: Kind::Switch, default: "false", help }
+}
+
+const fn number(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, kind: Kind::Number, default: "0", help }
+}
+
+const fn text(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, kind: Kind::Text, default, help }
+}
+
+const fn span(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, kind: Kind::Span, default, help }
+}
+
+/// Flags of every command, also read from `ETCDCTL_*`.
+pub(super) static GLOBAL: &[Flag] = &[
+    text("cacert", "", "CA bundle that server certificates must lead to"),
+    text("cert", "", "certificate this client presents"),
+    span("command-timeout", "5s", "time limit of short commands, dialling excluded"),
+    switch("debug", "print the settings in effect"),
+    span("dial-timeout", "2s", "time limit of one connection attempt"),
+    Flag {
+        name: "discovery-srv",
+        short: Some('d'),
+        kind: Kind::Text,
+        default: "",
+        help: "domain whose SRV records list the endpoints",
+    },
+    text("discovery-srv-name", "", "service name used in that look-up"),
+    Flag {
+        name: "endpoints",
+        short: None,
+        kind: Kind::List,
+        default: "127.0.0.1:2379",
+        help: "addresses of the servers",
+    },
+    switch("hex", "print keys and values as hex escapes"),
+    Flag {
+        name: "insecure-discovery",
+        short: None,
+        kind: Kind::Switch,
+        default: "true",
+        help: "accept plaintext endpoints from SRV records",
+    },
+    switch("insecure-skip-tls-verify", "do not verify the server (for tests only)"),
+    Flag {
+        name: "insecure-transport",
+        short: None,
+        kind: Kind::Switch,
+        default: "true",
+        help: "allow connections without TLS",
+    },
+    span("keepalive-time", "2s", "silence after which the connection is probed"),
+    span("keepalive-timeout", "6s", "time to answer the probe"),
+    text("key", "", "private key of --cert"),
+    text("password", "", "password of --user, which is then taken whole"),
+    text("user", "", "user[:password]; asks for the password if it is left out"),
+    Flag {
+        name: "write-out",
+        short: Some('w'),
+        kind: Kind::Text,
+        default: "simple",
+        help: "output format: fields, json, protobuf, simple or table",
+    },
+];
+
+static GET: &[Flag] = &[
+    text("consistency", "l", "l: linearizable, s: serializable"),
+    switch("count-only", "only count the keys"),
+    switch("from-key", "all keys from this one on, in byte order"),
+    switch("keys-only", "leave the values out"),
+    number("limit", "most results wanted"),
+    text("order", "", "ASCEND (default) or DESCEND"),
+    switch("prefix", "all keys with this prefix"),
+    switch("print-value-only", "leave the keys out (simple format only)"),
+    number("rev", "revision to read at"),
+    text("sort-by", "", "CREATE, KEY, MODIFY, VALUE or VERSION"),
+];
+
+static PUT: &[Flag] = &[
+    switch("ignore-lease", "keep the lease the key has"),
+    switch("ignore-value", "keep the value the key has"),
+    text("lease", "0", "lease to attach, in hex"),
+    switch("prev-kv", "print what was there before"),
+];
+
+static DEL: &[Flag] = &[
+    switch("from-key", "all keys from this one on, in byte order"),
+    switch("prefix", "all keys with this prefix"),
+    switch("prev-kv", "print what was deleted"),
+    switch("range", "confirm that a range is meant"),
+];
+
+/// Flags of `watch`, also inside its interactive mode.
+pub(super) static WATCH: &[Flag] = &[
+    Flag {
+        name: "interactive",
+        short: Some('i'),
+        kind: Kind::Switch,
+        default: "false",
+        help: "read watch commands from standard input",
+    },
+    switch("prefix", "all keys with this prefix"),
+    switch("prev-kv", "also print what was there before each event"),
+    switch("progress-notify", "let the server report progress from time to time"),
+    number("rev", "revision to begin with"),
+];
+
+static ENDPOINT: &[Flag] = &[switch("cluster", "ask every member of the cluster")];
+
+const fn command(path: &'static str, usage: &'static str, about: &'static str) -> Command {
+    Command { path, usage, about, description: "", flags: &[], inherited: &[], run: None }
+}
+
+/// The whole tool, in alphabetical order behind the tool itself.
+pub(super) static COMMANDS: &[Command] = &[
+    command("", "[flags]", "command-line client for etcd"),
+    Command {
+        flags: DEL,
+        run: Some(Verb::Del),
+        ..command("del", "[options] <key> [range_end] [flags]", "Deletes a key or a range of keys")
+    },
+    Command {
+        inherited: ENDPOINT,
+        ..command("endpoint", "<subcommand> [flags]", "Asks the servers themselves")
+    },
+    Command {
+        run: Some(Verb::EndpointHealth),
+        ..command("endpoint health", "[flags]", "Tells whether each server takes requests")
+    },
+    Command {
+        flags: GET,
+        run: Some(Verb::Get),
+        ..command("get", "[options] <key> [range_end] [flags]", "Reads a key or a range of keys")
+    },
+    Command { run: Some(Verb::Help), ..command("help", "[command] [flags]", "Explains a command") },
+    Command {
+        flags: PUT,
+        run: Some(Verb::Put),
+        description: "Writes a key. Without a value on the command line it is read from standard input\n\
+                      to the end, as in\n\n    etcdctl put key < file\n\nA value that begins with a dash \
+                      goes behind two dashes:\n\n    etcdctl put key -- -1",
+        ..command(
+            "put",
+            "[options] <key> <value> (<value> can also be given from stdin) [flags]",
+            "Writes a key",
+        )
+    },
+    Command { run: Some(Verb::Version), ..command("version", "[flags]", "Prints the version") },
+    Command {
+        flags: WATCH,
+        run: Some(Verb::Watch),
+        ..command(
+            "watch",
+            "[options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...] [flags]",
+            "Prints changes as they happen",
+        )
+    },
+];
+
+/// Every command the original has, in its order: a shortened word must mean here what it means
+/// there, and suggestions come in that order.
+pub(super) static KNOWN: &[&str] = &[
+    "get",
+    "put",
+    "del",
+    "txn",
+    "compaction",
+    "alarm",
+    "defrag",
+    "endpoint",
+    "move-leader",
+    "watch",
+    "version",
+    "lease",
+    "member",
+    "snapshot",
+    "make-mirror",
+    "lock",
+    "elect",
+    "auth",
+    "user",
+    "role",
+    "check",
+    "completion",
+    "help",
+];
+
+/// The commands of `endpoint`.
+pub(super) static KNOWN_ENDPOINT: &[&str] = &["health", "status", "hashkv"];
+
+impl Command {
+    /// The command with these words.
+    pub(super) fn find(path: &str) -> Option<&'static Self> {
+        COMMANDS.iter().find(|command| command.path == path)
+    }
+
+    /// The group it belongs to.
+    pub(super) fn parent(&self) -> Option<&'static Self> {
+        let (group, _) = self.path.rsplit_once(' ')?;
+        Self::find(group)
+    }
+
+    /// Its commands, if it is a group.
+    pub(super) fn children(&self) -> impl Iterator<Item = &'static Self> {
+        let start = if self.path.is_empty() { String::new() } else { format!("{} ", self.path) };
+        COMMANDS.iter().filter(move |command| {
+            command.run.is_some() && command.path.starts_with(&start) && !command.path.is_empty()
+        })
+    }
+
+    /// Every flag it takes but `--help`.
+    pub(super) fn all_flags(&self) -> Vec<&'static Flag> {
+        let inherited = self.parent().map_or(&[][..], |parent| parent.inherited);
+        self.flags.iter().chain(self.inherited).chain(inherited).chain(GLOBAL).collect()
+    }
+}

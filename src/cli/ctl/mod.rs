@@ -1,0 +1,131 @@
+//! `etcdctl`: finds the command, runs it, and ends with the exit code scripts expect.
+
+mod commands;
+mod endpoint;
+mod failure;
+mod flags;
+mod help;
+mod kv;
+mod locate;
+mod print;
+mod session;
+mod watch;
+mod watch_args;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use commands::{Command, Verb};
+use failure::{Exit, Failure};
+use flags::Parsed;
+use locate::Found;
+use session::Environment;
+
+use crate::types::version;
+
+/// Runs one command line, without the program's name, and tells how it ended.
+pub fn run(
+    arguments: &[OsString],
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> ExitCode {
+    let environment: Environment = environment.into_iter().collect();
+    let ended = check_api(&environment).and_then(|()| dispatch(arguments, &environment));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message {
+                eprintln!("Error: {message}");
+            }
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+/// Scripts for old versions ask for the API of their time.
+fn check_api(environment: &Environment) -> Result<(), Failure> {
+    match environment.get("ETCDCTL_API").map(String::as_str) {
+        None | Some("" | "3") => Ok(()),
+        Some(other) => {
+            eprintln!("unsupported API version: {other}");
+            Err(Failure::silent(Exit::Error))
+        }
+    }
+}
+
+fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Failure> {
+    let (command, words) = match locate::locate(arguments) {
+        Found::Command(command, words) => (command, words),
+        Found::Unknown(failure) => return Err(failure),
+    };
+    let mut flags = command.all_flags();
+    flags.push(&help::HELP);
+    let parsed = match flags::parse(&words, &flags) {
+        Ok(parsed) => parsed,
+        Err(fault) => {
+            show(help::render(command).as_bytes())?;
+            // The original says it twice, and scripts that compare know it so.
+            eprintln!("Error: {fault}\n");
+            return Err(Failure::new(Exit::Error, fault));
+        }
+    };
+    match command.run {
+        Some(verb) if !parsed.values.on("help") => perform(verb, parsed, environment),
+        _ => show(help::render(command).as_bytes()),
+    }
+}
+
+fn perform(verb: Verb, parsed: Parsed, environment: &Environment) -> Result<(), Failure> {
+    match verb {
+        Verb::Version => {
+            let (release, api) = (version::ETCD_API, help::api_version());
+            show(format!("etcdctl version: {release}\nAPI version: {api}\n").as_bytes())
+        }
+        Verb::Help => explain(&parsed.arguments),
+        asking => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| {
+                Failure::new(Exit::Error, format!("cannot start the runtime: {error}"))
+            })?;
+            let ended = runtime.block_on(ask(asking, parsed, environment));
+            // A thread may still wait for standard input, and nobody waits for it.
+            runtime.shutdown_background();
+            ended
+        }
+    }
+}
+
+async fn ask(verb: Verb, mut parsed: Parsed, environment: &Environment) -> Result<(), Failure> {
+    match verb {
+        Verb::Get => kv::get(&mut parsed, environment).await,
+        Verb::Put => kv::put(&mut parsed, environment).await,
+        Verb::Del => kv::del(&mut parsed, environment).await,
+        Verb::Watch => watch::watch(&mut parsed, environment).await,
+        Verb::EndpointHealth => endpoint::health(&mut parsed, environment).await,
+        Verb::Version | Verb::Help => Ok(()),
+    }
+}
+
+fn explain(topic: &[OsString]) -> Result<(), Failure> {
+    let words: Vec<_> = topic.iter().map(|word| word.to_string_lossy()).collect();
+    match Command::find(&words.join(" ")) {
+        Some(command) => show(help::render(command).as_bytes()),
+        None => {
+            eprintln!("Unknown help topic [`{}`]", words.join(" "));
+            let root = Command::find("").map(help::render).unwrap_or_default();
+            show(root.as_bytes())
+        }
+    }
+}
+
+/// Writes to standard output. Whoever reads it may have gone, as `head` does: then the command is
+/// over, and nothing went wrong.
+fn show(text: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Error, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

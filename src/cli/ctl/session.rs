@@ -1,0 +1,307 @@
+//! What every command that talks to servers begins with: settings from flags and environment, and a
+//! client.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tonic::{Response, Status};
+
+use super::commands::GLOBAL;
+use super::failure::{Exit, Failure, code_name, describe};
+use super::flags::Values;
+use super::print::Format;
+use crate::client::{Client, ClientError, Options};
+use crate::config::Tls;
+use crate::transport::TlsError;
+use crate::types::clock::Clock;
+
+/// Largest message sent, as etcd's client has it.
+const MAX_REQUEST_BYTES: usize = 2 << 20;
+/// gRPC for Go does not ping more often, whatever the flag says.
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// The environment of the process.
+pub(super) type Environment = BTreeMap<String, String>;
+
+/// Settings and a client.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) format: Format,
+    pub(super) hex: bool,
+    options: Options,
+    timeout: Duration,
+}
+
+impl Session {
+    /// Reads the settings and makes a client, which dials at its first call.
+    pub(super) async fn open(
+        values: &mut Values,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        take_environment(values, environment)?;
+        if values.on("debug") {
+            show_settings(values);
+        }
+        let format = Format::parse(values.text("write-out"))?;
+        let options = options(values)?;
+        let mut client = Client::lazy(&options).map_err(|error| refuse(&error))?;
+        let timeout = values.span("command-timeout");
+        if let Some((name, password)) = &options.user {
+            authenticate(&mut client, name, password, values.span("dial-timeout")).await?;
+        }
+        Ok(Self { client, format, hex: values.on("hex"), options, timeout })
+    }
+
+    /// A session with these endpoints and the same settings and user.
+    pub(super) fn at(&self, endpoint: &str) -> Result<Client, Failure> {
+        let endpoints = vec![endpoint.to_owned()];
+        let options = Options { endpoints, ..self.options.clone() };
+        let client = Client::lazy(&options).map_err(|error| refuse(&error))?;
+        Ok(client.with_token_of(&self.client))
+    }
+
+    /// The endpoints as the user gave them.
+    pub(super) fn endpoints(&self) -> &[String] {
+        &self.options.endpoints
+    }
+
+    /// Makes one call within the command timeout.
+    pub(super) async fn call<T>(
+        &self,
+        client: &Client,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let result = match tokio::time::timeout(self.timeout, call).await {
+            Ok(result) => result.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
+        };
+        result.inspect_err(|status| log_failed_call(client, status))
+    }
+
+    /// As [`Self::call`] with the first client; a failure ends the command.
+    pub(super) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        let result = self.call(&self.client, call).await;
+        result.map_err(|status| Failure::new(Exit::Error, describe(&status)))
+    }
+
+    /// Refuses a request that servers would not take, before it is sent.
+    pub(super) fn check_size(&self, request: &impl prost::Message) -> Result<(), Failure> {
+        let bytes = request.encoded_len();
+        if bytes <= MAX_REQUEST_BYTES {
+            return Ok(());
+        }
+        let text =
+            format!("trying to send message larger than max ({bytes} vs. {MAX_REQUEST_BYTES})");
+        let status = Status::resource_exhausted(text);
+        log_failed_call(&self.client, &status);
+        Err(Failure::new(Exit::Error, describe(&status)))
+    }
+}
+
+/// Sets the flags that `ETCDCTL_*` variables name.
+fn take_environment(values: &mut Values, environment: &Environment) -> Result<(), Failure> {
+    for flag in GLOBAL {
+        let name = variable(flag.name);
+        let Some(value) = environment.get(&name).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        if values.is_given(flag.name) {
+            log(
+                "fatal",
+                &[
+                    (
+                        "msg",
+                        "conflicting environment variable is shadowed by corresponding command-line flag \
+                         (either unset environment variable or disable flag))",
+                    ),
+                    ("environment-variable", &name),
+                ],
+            );
+            return Err(Failure::silent(Exit::Error));
+        }
+        // A value the flag cannot take is passed over, as the original does.
+        let _ = values.set(flag, value);
+    }
+    for (name, value) in environment {
+        let ours = name.strip_prefix("ETCDCTL_").is_some_and(|rest| rest != "API");
+        if ours && !GLOBAL.iter().any(|flag| variable(flag.name) == *name) {
+            let variable = format!("{name}={value}");
+            let message = ("msg", "unrecognized environment variable");
+            log("warn", &[message, ("environment-variable", &variable)]);
+        }
+    }
+    Ok(())
+}
+
+fn variable(flag: &str) -> String {
+    format!("ETCDCTL_{}", flag.to_uppercase().replace('-', "_"))
+}
+
+fn show_settings(values: &Values) {
+    for flag in GLOBAL {
+        let name = variable(flag.name);
+        match flag.name {
+            "endpoints" => eprintln!("{name}=[{}]", values.list("endpoints").join(",")),
+            // The one place where the original prints a secret; we do not.
+            "password" if values.is_given("password") => eprintln!("{name}=***"),
+            "user" => {
+                let user = values.text("user").split(':').next().unwrap_or_default();
+                eprintln!("{name}={user}");
+            }
+            other => eprintln!("{name}={}", values.text(other)),
+        }
+    }
+}
+
+fn options(values: &Values) -> Result<Options, Failure> {
+    if !values.text("discovery-srv").is_empty() {
+        let text = "--discovery-srv is not part of this version: name the servers with --endpoints";
+        return Err(Failure::new(Exit::BadFeature, text));
+    }
+    for name in ["cert", "key", "cacert"] {
+        if values.is_given(name) && values.text(name).is_empty() {
+            let text = format!("empty string is passed to --{name} option");
+            return Err(Failure::bad_args(text));
+        }
+    }
+    let file = |name| Some(values.text(name)).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let tls = Tls {
+        cert_file: file("cert"),
+        key_file: file("key"),
+        trusted_ca_file: file("cacert"),
+        ..Tls::default()
+    };
+    let wanted = tls != Tls::default() || !values.on("insecure-transport");
+    Ok(Options {
+        endpoints: values.list("endpoints"),
+        tls: wanted.then_some(tls),
+        insecure_skip_verify: values.on("insecure-skip-tls-verify"),
+        dial_timeout: values.span("dial-timeout"),
+        keepalive_time: values.span("keepalive-time").max(SHORTEST_KEEPALIVE),
+        keepalive_timeout: values.span("keepalive-timeout"),
+        user: user(values)?,
+        require_leader: false,
+        wait_for_ready: true,
+    })
+}
+
+fn user(values: &Values) -> Result<Option<(String, String)>, Failure> {
+    let (user, password) = (values.text("user"), values.text("password"));
+    if user.is_empty() {
+        return Ok(None);
+    }
+    if !password.is_empty() {
+        return Ok(Some((user.to_owned(), password.to_owned())));
+    }
+    match user.split_once(':') {
+        Some((name, password)) => Ok(Some((name.to_owned(), password.to_owned()))),
+        None => Ok(Some((user.to_owned(), ask_password()?))),
+    }
+}
+
+/// Asks on the terminal without showing what is typed.
+fn ask_password() -> Result<String, Failure> {
+    let fault = |error: std::io::Error| {
+        Failure::bad_args(format!("cannot read the password: {error}; give it with --password"))
+    };
+    let mut out = std::io::stdout();
+    out.write_all(b"Password: ").and_then(|()| out.flush()).map_err(fault)?;
+    // The terminal's own tool, so that no terminal library is needed; without a terminal it complains
+    // and the password is read as it comes.
+    let echo = |mode: &str| std::process::Command::new("stty").arg(mode).status();
+    let _ = echo("-echo");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    let _ = echo("echo");
+    println!();
+    read.map_err(fault)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn authenticate(
+    client: &mut Client,
+    name: &str,
+    password: &str,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let late = || Status::deadline_exceeded("context deadline exceeded");
+    let result = match tokio::time::timeout(limit, client.authenticate(name, password)).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(ClientError::Authenticate(status))) => *status,
+        Ok(Err(error)) => return Err(refuse(&error)),
+        Err(_) => late(),
+    };
+    log_failed_call(client, &result);
+    // A server without users lets everybody in.
+    if result.message() == "etcdserver: authentication is not enabled" {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::BadConnection, describe(&result)))
+}
+
+fn refuse(error: &ClientError) -> Failure {
+    match error {
+        ClientError::NoEndpoints => {
+            Failure::new(Exit::BadConnection, "etcdclient: no available endpoints")
+        }
+        ClientError::Tls(TlsError::Read { path, source, .. }) => {
+            let why = go_error(source);
+            Failure::bad_args(format!("open {}: {why}", path.display()))
+        }
+        ClientError::Tls(error) => Failure::bad_args(error.to_string()),
+        other => Failure::new(Exit::BadConnection, other.to_string()),
+    }
+}
+
+/// What Go says for an error of the operating system.
+pub(super) fn go_error(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// The line etcd's client library writes for each failed call. With it goes the reason why no server
+/// answered, which the error itself does not tell.
+fn log_failed_call(client: &Client, status: &Status) {
+    let mut text =
+        format!("rpc error: code = {} desc = {}", code_name(status.code()), status.message());
+    if status.code() == tonic::Code::DeadlineExceeded
+        && let Some(cause) = client.last_dial_error()
+    {
+        text = format!("rpc error: code = DeadlineExceeded desc = last connection error: {cause}");
+    }
+    let target = client.endpoints().iter().map(|endpoint| endpoint.text.as_str());
+    let target = target.collect::<Vec<_>>().join(",");
+    log(
+        "warn",
+        &[
+            ("logger", "etcd-client"),
+            ("msg", "unary call failed"),
+            ("target", &target),
+            ("error", &text),
+        ],
+    );
+}
+
+/// Writes a line in the layout of etcd's logs on standard error.
+fn log(level: &str, fields: &[(&str, &str)]) {
+    let now = Clock.unix();
+    let moment = time::OffsetDateTime::UNIX_EPOCH + now;
+    let layout = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+    );
+    let moment = moment.format(&layout).unwrap_or_default();
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut line = format!("{{\"level\":{},\"ts\":{}", quoted(level), quoted(&moment));
+    for (name, value) in fields {
+        line.push_str(&format!(",{}:{}", quoted(name), quoted(value)));
+    }
+    eprintln!("{line}}}");
+}
