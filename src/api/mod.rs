@@ -7,8 +7,10 @@
 pub mod backend;
 mod budget;
 pub mod check;
+mod facts;
 pub mod grpc;
 pub mod header;
+pub mod http;
 pub mod method;
 mod metrics;
 pub mod service;

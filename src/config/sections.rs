@@ -145,6 +145,19 @@ pub enum LogLevel {
     Fatal,
 }
 
+impl LogLevel {
+    /// The word the flag takes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
 /// Where logs go and what they look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {

@@ -24,6 +24,15 @@ impl Signal {
             Self::Reload => "hangup",
         }
     }
+
+    /// Its number on Linux.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Terminate => 15,
+            Self::Interrupt => 2,
+            Self::Reload => 1,
+        }
+    }
 }
 
 /// A stream of signals; from its creation on they no longer end the process by themselves.

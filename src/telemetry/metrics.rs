@@ -14,6 +14,8 @@ pub use prometheus::{
 };
 use prometheus::{HistogramOpts, Opts};
 
+pub use process::{Process, process};
+
 /// The media type of [`Registry::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -2,8 +2,9 @@
 //!
 //! [`logging`] writes etcd's log layouts, [`metrics`] keeps one registry per node. Rooms log through
 //! the macros of `tracing` and register their own metrics; nothing here knows what they mean.
-//! [`panic`] gives a crash its last words.
+//! [`panic`] gives a crash its last words, [`profile`] tells where the processor time goes.
 
 pub mod logging;
 pub mod metrics;
 pub mod panic;
+pub mod profile;

@@ -1,0 +1,62 @@
+//! Responses in the shape Go's HTTP server gives them.
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NOSNIFF: (HeaderName, HeaderValue) =
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+/// A response with exactly these headers.
+pub(super) fn with<const N: usize>(
+    status: StatusCode,
+    headers: [(HeaderName, HeaderValue); N],
+    body: impl Into<Body>,
+) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// Plain text that a browser must not take for anything else.
+pub(super) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    with(status, [(CONTENT_TYPE, PLAIN), NOSNIFF], body)
+}
+
+/// Plain text without that warning, as Go sends what it recognised by itself.
+pub(super) fn bare_text(body: String) -> Response {
+    with(StatusCode::OK, [(CONTENT_TYPE, PLAIN)], body)
+}
+
+/// A page.
+pub(super) fn html(body: &'static str) -> Response {
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    with(StatusCode::OK, [(CONTENT_TYPE, kind), NOSNIFF], body)
+}
+
+/// A JSON object on one line, without a line break.
+pub(super) fn json(body: &Value) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    with(StatusCode::OK, [(CONTENT_TYPE, kind)], body.to_string())
+}
+
+/// Nothing is served there.
+pub(super) fn not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// [`not_found`] as a handler.
+pub(super) async fn not_found_for() -> Response {
+    not_found()
+}
+
+/// Only GET is served there; HEAD is not, which is etcd's own rule.
+pub(super) fn method_not_allowed() -> Response {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    response
+}

@@ -1,0 +1,51 @@
+//! Why a node cannot start.
+
+use crate::bootstrap::PlanError;
+use crate::certs::CertError;
+use crate::consensus::{ConsensusError, ProposeError};
+use crate::state::StateError;
+use crate::storage::StorageError;
+use crate::storage::wal::WalError;
+use crate::telemetry::logging::LogError;
+use crate::transport::{BindError, TlsError};
+
+/// Every way a start can fail; the room below says what, with its values.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Logging cannot be set up.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// No runtime, no signals.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// Signals cannot be received.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The flags do not describe a node.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The data directory or the database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The Raft log.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Consensus.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// The first proposals.
+    #[error("cannot publish this member: {0}")]
+    Publish(#[from] ProposeError),
+    /// Sockets.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// TLS files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Self-made certificates.
+    #[error(transparent)]
+    Certs(#[from] CertError),
+}

@@ -1,0 +1,180 @@
+//! The sockets of a node: opened before anything else starts, served when everything runs.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::error::ServerError;
+use crate::api::grpc::Grpc;
+use crate::api::http::{Access, client_router, metrics_router};
+use crate::api::{Backend, Service};
+use crate::certs::ensure_self_signed;
+use crate::config::{Config, Tls};
+use crate::tasks::Supervisor;
+use crate::telemetry::metrics::Registry;
+use crate::transport::{
+    BindOptions, Bound, Credentials, Limits, Metrics, Serving, bind_all, serve,
+};
+use crate::types::clock::Clock;
+use crate::types::url::Url;
+
+/// Opened sockets and what they prove their identity with.
+pub(super) struct Listeners {
+    /// gRPC, and HTTP too unless that has listeners of its own.
+    client: Vec<Bound>,
+    /// HTTP without gRPC.
+    client_http: Vec<Bound>,
+    /// Metrics and health alone.
+    metrics: Vec<Bound>,
+    credentials: Option<Credentials>,
+    counters: Metrics,
+}
+
+/// Opens every socket of the configuration.
+///
+/// # Errors
+/// If an address cannot be taken, or certificates that are needed cannot be used.
+pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listeners, ServerError> {
+    let member = &config.member;
+    let options = BindOptions {
+        reuse_port: member.socket_reuse_port,
+        reuse_address: member.socket_reuse_address,
+    };
+    let counters = Metrics::new(registry);
+    let urls = [
+        &member.listen_client_urls[..],
+        &member.listen_client_http_urls,
+        &member.listen_metrics_urls,
+    ]
+    .concat();
+    let credentials = credentials(config, &urls, &counters)?;
+    Ok(Listeners {
+        client: bind_all(&member.listen_client_urls, options).await?,
+        client_http: bind_all(&member.listen_client_http_urls, options).await?,
+        metrics: bind_all(&member.listen_metrics_urls, options).await?,
+        credentials,
+        counters,
+    })
+}
+
+/// Certificates for the listeners, if any of them needs some.
+fn credentials(
+    config: &Config,
+    urls: &[Url],
+    counters: &Metrics,
+) -> Result<Option<Credentials>, ServerError> {
+    if !urls.iter().any(|url| url.scheme.is_tls()) {
+        return Ok(None);
+    }
+    let tls = if config.client_tls.auto && config.client_tls.cert_file.is_none() {
+        self_signed(config, urls)?
+    } else {
+        config.client_tls.clone()
+    };
+    Ok(Some(Credentials::open(tls, config.tls.clone(), counters.clone())?))
+}
+
+/// The certificate `--auto-tls` makes, in the data directory as etcd has it.
+fn self_signed(config: &Config, urls: &[Url]) -> Result<Tls, ServerError> {
+    let folder = config.member.data_dir.join("fixtures").join("client");
+    let hosts: Vec<String> = urls
+        .iter()
+        .filter(|url| url.scheme.is_tls() && !url.scheme.is_unix())
+        .map(|url| url.host().to_owned())
+        .collect();
+    let years = config.tls.self_signed_cert_validity_years;
+    let pair = ensure_self_signed(&folder, &hosts, years, Clock.unix())?;
+    if let Some(reason) = &pair.made_because {
+        tracing::info!(
+            certificate = %pair.certificate.display(),
+            %reason,
+            "made a self-signed certificate"
+        );
+    }
+    Ok(Tls {
+        cert_file: Some(pair.certificate),
+        key_file: Some(pair.key),
+        ..config.client_tls.clone()
+    })
+}
+
+impl Listeners {
+    /// Certificates of the listeners, for reloading.
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        self.credentials.clone()
+    }
+
+    /// Starts serving on every socket.
+    ///
+    /// # Errors
+    /// If an encrypted listener has no certificate.
+    pub(super) fn serve(
+        self,
+        backend: Arc<Backend>,
+        config: &Config,
+        supervisor: &Supervisor,
+    ) -> Result<(), ServerError> {
+        tracing::info!("ready to serve client requests");
+        let grpc = Grpc::start(Arc::clone(&backend), supervisor);
+        let serving = Serving {
+            name: "client",
+            credentials: self.credentials,
+            limits: limits(config),
+            metrics: self.counters,
+            supervisor: supervisor.clone(),
+        };
+        let split = !self.client_http.is_empty();
+        for bound in self.client {
+            let http = if split { Router::new() } else { router(&backend, config, &bound) };
+            announce(&bound, if split { "grpc" } else { "grpc+http" });
+            serve(bound, serving.clone(), Service::new(grpc.clone(), http))?;
+        }
+        for bound in self.client_http {
+            announce(&bound, "http");
+            let http = router(&backend, config, &bound);
+            serve(bound, serving.clone(), Service::http_only(http))?;
+        }
+        for bound in self.metrics {
+            let http = metrics_router(Arc::clone(&backend));
+            let serving = Serving { name: "metrics", ..serving.clone() };
+            serve(bound, serving, Service::http_only(http))?;
+        }
+        Ok(())
+    }
+}
+
+fn router(backend: &Arc<Backend>, config: &Config, bound: &Bound) -> Router {
+    let access = Access {
+        cors: config.member.cors.clone(),
+        host_whitelist: config.member.host_whitelist.clone(),
+        secure: bound.is_tls(),
+        pprof: config.member.enable_pprof,
+    };
+    client_router(Arc::clone(backend), access)
+}
+
+fn limits(config: &Config) -> Limits {
+    let member = &config.member;
+    Limits {
+        max_concurrent_streams: member.max_concurrent_streams,
+        keepalive_interval: member.grpc_keepalive_interval,
+        keepalive_timeout: member.grpc_keepalive_timeout,
+        ..Limits::default()
+    }
+}
+
+/// Says where clients are served, in etcd's words: scripts wait for them.
+fn announce(bound: &Bound, traffic: &str) {
+    for url in bound.urls() {
+        let address = &url.authority;
+        if url.scheme.is_tls() {
+            tracing::info!(traffic, address, "serving client traffic securely");
+        } else {
+            tracing::info!(
+                traffic,
+                address,
+                "serving client traffic insecurely; this is strongly discouraged!"
+            );
+        }
+    }
+}

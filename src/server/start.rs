@@ -1,0 +1,279 @@
+//! A list of calls: open, plan, start, bind, serve, say so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::error::ServerError;
+use super::{listeners, watchdog};
+use crate::api::{Backend, Health, Limits};
+use crate::bootstrap::{Identity, Plan, plan};
+use crate::config::{Config, MetricsMode};
+use crate::consensus::{self, Node, Settings};
+use crate::state::{self, Machine, Reader};
+use crate::storage::datadir::DataDir;
+use crate::storage::engine::{self, Engine};
+use crate::storage::wal::{Recovered, Synced, Wal, WalOptions};
+use crate::systemd::Notifier;
+use crate::tasks::Supervisor;
+use crate::telemetry::metrics::{Registry, buckets};
+use crate::transport::Credentials;
+use crate::types::clock::Clock;
+use crate::types::ids::{MemberId, RequestIds};
+use crate::upkeep::{AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, min_lease_ttl, publish};
+use crate::watch::Hub;
+
+/// How long a single member may take to lead itself: far longer than a slow disk needs to write a
+/// vote.
+const FIRST_LEADER: Duration = Duration::from_secs(60);
+
+/// File of the index checkpoint in its folder.
+const CHECKPOINT: &str = "checkpoint";
+
+/// A node that serves.
+pub(super) struct Running {
+    /// Consensus.
+    pub(super) node: Node,
+    /// The Raft log.
+    pub(super) wal: Wal,
+    /// The lock on the data directory.
+    pub(super) data_dir: DataDir,
+    /// Certificates of the client listeners.
+    pub(super) credentials: Option<Credentials>,
+    /// Told to health checks.
+    pub(super) health: watch::Sender<Health>,
+    /// Who we are.
+    pub(super) member: MemberId,
+    /// Bounds how long the end may take.
+    pub(super) election_timeout: Duration,
+}
+
+/// Starts a node and returns when it serves.
+///
+/// # Errors
+/// If anything it needs is not as it must be; nothing is served then.
+pub(super) async fn start(
+    config: &Config,
+    supervisor: &Supervisor,
+    notifier: &Arc<Notifier>,
+) -> Result<Running, ServerError> {
+    let registry = Registry::new();
+    describe(&registry);
+    let member = &config.member;
+    let mut data_dir = DataDir::open(&member.data_dir, member.wal_dir.as_deref())?;
+    let plan = plan(config, data_dir.identity())?;
+    // Before the log is touched: a port that is taken should not cost a founded cluster.
+    let bound = listeners::bind(config, &registry).await?;
+    let identity = plan.identity();
+    announce(identity, &registry);
+    let (wal, recovered) = open_wal(config, &data_dir, &plan, &registry)?;
+    let (machine, reader) = open_state(config, &data_dir, supervisor, &registry)?;
+    let founding = matches!(plan, Plan::Found { .. });
+    let node = Node::start(consensus::Parts {
+        id: identity.member,
+        members: founders(plan),
+        wal: wal.clone(),
+        recovered,
+        machine,
+        settings: settings(config),
+        supervisor: supervisor.clone(),
+        registry: registry.clone(),
+        clock: Clock,
+    })
+    .await?;
+    node.ready(FIRST_LEADER).await?;
+    if founding {
+        data_dir.mark_started(identity.to_text().as_bytes())?;
+    }
+    publish_self(config, &node, &reader).await?;
+    let (health, told) = watch::channel(Health::Serving);
+    let parts =
+        Shared { node: &node, reader: &reader, wal: &wal, supervisor, registry: &registry };
+    let backend = backend(config, identity, &parts, told);
+    let credentials = bound.credentials();
+    watchdog::start(notifier, node.linear(), supervisor);
+    bound.serve(Arc::new(backend), config, supervisor)?;
+    notifier.ready("serving");
+    Ok(Running {
+        node,
+        wal,
+        data_dir,
+        credentials,
+        health,
+        member: identity.member,
+        election_timeout: config.member.election_timeout,
+    })
+}
+
+/// Facts that metrics carry as labels.
+fn describe(registry: &Registry) {
+    registry.watch_process();
+    let version = crate::types::version::ETCD_API;
+    registry.fact("etcd_server_version", "Which version is running.", "server_version", version);
+}
+
+fn announce(identity: Identity, registry: &Registry) {
+    tracing::info!(
+        "local-member-id" = %identity.member,
+        "cluster-id" = %identity.cluster,
+        "starting local member"
+    );
+    let id = identity.member.to_string();
+    registry.fact("etcd_server_id", "Server or member ID in hexadecimal format.", "server_id", &id);
+}
+
+/// Opens the Raft log.
+fn open_wal(
+    config: &Config,
+    data_dir: &DataDir,
+    plan: &Plan,
+    registry: &Registry,
+) -> Result<(Wal, Recovered), ServerError> {
+    let (wal, recovered) = Wal::open(&data_dir.wal(), wal_options(config, plan, registry))?;
+    if let Some(torn) = &recovered.torn {
+        tracing::warn!(
+            segment = %torn.segment.display(),
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "erased an unfinished write that was never acknowledged"
+        );
+    }
+    Ok((wal, recovered))
+}
+
+/// Opens the state as far as it was applied.
+fn open_state(
+    config: &Config,
+    data_dir: &DataDir,
+    supervisor: &Supervisor,
+    registry: &Registry,
+) -> Result<(Machine, Reader), ServerError> {
+    let engine = Engine::open(&data_dir.state(), &engine::Options::default())?;
+    let options = state::Options {
+        checkpoint: Some(data_dir.checkpoint().join(CHECKPOINT)),
+        quota: config.member.quota_backend_bytes,
+        min_lease_ttl: min_lease_ttl(config.member.election_timeout),
+        supervisor: Some(supervisor.clone()),
+        ..state::Options::default()
+    };
+    Ok(Machine::open(engine, &options, registry)?)
+}
+
+fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions {
+    let help = "The latency distributions of fsync called by WAL.";
+    let took =
+        registry.histogram("etcd_disk_wal_fsync_duration_seconds", help, buckets::disk());
+    let written =
+        registry.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
+    WalOptions {
+        fsync: !config.features.unsafe_no_fsync,
+        must_exist: matches!(plan, Plan::Restart { .. }),
+        observer: Some(Arc::new(move |synced: Synced| {
+            took.observe(synced.took.as_secs_f64());
+            written.add(i64::try_from(synced.bytes).unwrap_or(i64::MAX));
+        })),
+        ..WalOptions::default()
+    }
+}
+
+fn founders(plan: Plan) -> Vec<consensus::Member> {
+    match plan {
+        Plan::Found { founders, .. } => founders,
+        Plan::Restart { .. } => Vec::new(),
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        heartbeat: config.member.heartbeat_interval,
+        election: config.member.election_timeout,
+        pre_vote: config.cluster.pre_vote,
+        max_request_bytes: config.member.max_request_bytes,
+        request_timeout: Settings::default().request_timeout,
+        snapshot_count: config.member.snapshot_count,
+        snapshot_catchup_entries: config.member.snapshot_catchup_entries,
+    }
+}
+
+/// Tells the cluster who serves here, so that member lists show it before clients arrive.
+async fn publish_self(config: &Config, node: &Node, reader: &Reader) -> Result<(), ServerError> {
+    let urls: Vec<String> =
+        config.member.advertise_client_urls.iter().map(ToString::to_string).collect();
+    let proposer = node.proposer();
+    publish::attributes(&proposer, node.id(), &config.member.name, &urls).await?;
+    publish::cluster_version(&proposer, reader).await?;
+    Ok(())
+}
+
+/// The jobs that look after the state.
+fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
+    AutoCompaction {
+        retention: config.compaction.retention,
+        reader: parts.reader.clone(),
+        proposer: parts.node.proposer(),
+        leadership: parts.node.leadership(),
+        clock: Clock,
+    }
+    .start(parts.supervisor);
+    let wal = parts.wal.clone();
+    QuotaWatch::start(QuotaParts {
+        id: parts.node.id(),
+        reader: parts.reader.clone(),
+        proposer: parts.node.proposer(),
+        low_space: Box::new(move || wal.low_space()),
+        supervisor: parts.supervisor.clone(),
+        registry: parts.registry.clone(),
+    });
+    Lessor::start(LessorParts {
+        reader: parts.reader.clone(),
+        proposer: parts.node.proposer(),
+        linear: parts.node.linear(),
+        leadership: parts.node.leadership(),
+        election: config.member.election_timeout,
+        checkpoint: config.features.lease_checkpoint,
+        supervisor: parts.supervisor.clone(),
+        registry: parts.registry.clone(),
+        clock: Clock,
+    })
+}
+
+/// What the upper rooms are built from.
+struct Shared<'a> {
+    node: &'a Node,
+    reader: &'a Reader,
+    wal: &'a Wal,
+    supervisor: &'a Supervisor,
+    registry: &'a Registry,
+}
+
+fn backend(
+    config: &Config,
+    identity: Identity,
+    parts: &Shared<'_>,
+    health: watch::Receiver<Health>,
+) -> Backend {
+    let member = &config.member;
+    let started = u64::try_from(Clock.unix().as_millis()).unwrap_or_default();
+    Backend {
+        cluster: identity.cluster,
+        member: identity.member,
+        node: parts.node.clone(),
+        proposer: parts.node.proposer(),
+        linear: parts.node.linear(),
+        reader: parts.reader.clone(),
+        hub: Hub::start(parts.reader.clone(), parts.supervisor, parts.registry),
+        lessor: start_upkeep(config, parts),
+        ids: RequestIds::new(identity.member, started),
+        limits: Limits {
+            max_request_bytes: member.max_request_bytes,
+            max_txn_ops: member.max_txn_ops,
+            watch_progress_interval: member.watch_progress_notify_interval,
+            election_timeout: member.election_timeout,
+            range_bytes_in_flight: Limits::RANGE_BYTES_IN_FLIGHT,
+            extensive_metrics: member.metrics == MetricsMode::Extensive,
+        },
+        health,
+        registry: parts.registry.clone(),
+    }
+}
