@@ -3,21 +3,20 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-
+use etcd::cli;
 use etcd::config::{self, Exit};
 use etcd::server::{self, Ending};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let environment = || {
-        std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        })
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
     };
     if let [first, rest @ ..] = arguments.as_slice()
         && first == "config"
     {
-        let _ = rest;
+        return say(&cli::config::run(rest, environment()));
     }
     match config::load(&arguments, environment()).map(server::run) {
         Err(exit) => say(&exit),

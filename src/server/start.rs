@@ -21,7 +21,9 @@ use crate::telemetry::metrics::{Registry, buckets};
 use crate::transport::Credentials;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
-use crate::upkeep::{AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, min_lease_ttl, publish};
+use crate::upkeep::{
+    AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, min_lease_ttl, publish,
+};
 use crate::watch::Hub;
 
 /// How long a single member may take to lead itself: far longer than a slow disk needs to write a
@@ -88,8 +90,7 @@ pub(super) async fn start(
     }
     publish_self(config, &node, &reader).await?;
     let (health, told) = watch::channel(Health::Serving);
-    let parts =
-        Shared { node: &node, reader: &reader, wal: &wal, supervisor, registry: &registry };
+    let parts = Shared { node: &node, reader: &reader, wal: &wal, supervisor, registry: &registry };
     let backend = backend(config, identity, &parts, told);
     let credentials = bound.credentials();
     watchdog::start(notifier, node.linear(), supervisor);
@@ -162,8 +163,7 @@ fn open_state(
 
 fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions {
     let help = "The latency distributions of fsync called by WAL.";
-    let took =
-        registry.histogram("etcd_disk_wal_fsync_duration_seconds", help, buckets::disk());
+    let took = registry.histogram("etcd_disk_wal_fsync_duration_seconds", help, buckets::disk());
     let written =
         registry.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
     WalOptions {

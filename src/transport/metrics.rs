@@ -26,32 +26,32 @@ impl Metrics {
     pub fn new(registry: &Registry) -> Self {
         Self {
             connections: registry.gauge_vec(
-                "etcd_network_connections",
+                "etcd_rs_network_connections",
                 "The number of open connections by listener.",
                 &["listener"],
             ),
             handshake_failures: registry.counter_vec(
-                "etcd_tls_handshake_failures_total",
+                "etcd_rs_tls_handshake_failures_total",
                 "The total number of TLS handshakes that failed, by listener and reason.",
                 &["listener", "reason"],
             ),
             handshake_seconds: registry.histogram_vec(
-                "etcd_tls_handshake_seconds",
+                "etcd_rs_tls_handshake_seconds",
                 "The duration of successful TLS handshakes in seconds, by listener.",
                 buckets::disk(),
                 &["listener"],
             ),
             reloads: registry.counter_vec(
-                "etcd_tls_reload_total",
+                "etcd_rs_tls_reload_total",
                 "The total number of times TLS files were read again, by result.",
                 &["result"],
             ),
             generation: registry.gauge(
-                "etcd_tls_generation",
+                "etcd_rs_tls_generation",
                 "The number of TLS credential sets taken into use since start.",
             ),
             not_after: registry.gauge_vec(
-                "etcd_tls_certificate_not_after_timestamp_seconds",
+                "etcd_rs_tls_certificate_not_after_timestamp_seconds",
                 "The end of validity of a certificate in use, Unix seconds.",
                 &["file"],
             ),

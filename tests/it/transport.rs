@@ -129,7 +129,7 @@ impl Server {
     }
 
     fn failures(&self, reason: &str) -> u64 {
-        let name = "etcd_tls_handshake_failures_total";
+        let name = "etcd_rs_tls_handshake_failures_total";
         let counters = self.registry.counter_vec(name, "", &["listener", "reason"]);
         counters.with_label_values(&["client", reason]).get()
     }
@@ -454,7 +454,7 @@ async fn stopping_lets_requests_finish_and_takes_no_new_ones() {
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
     let head = b"POST / HTTP/1.1\r\nHost: etcd\r\nContent-Length: 5\r\n\r\n";
     stream.write_all(head).await.unwrap();
-    let gauge = server.registry.gauge_vec("etcd_network_connections", "", &["listener"]);
+    let gauge = server.registry.gauge_vec("etcd_rs_network_connections", "", &["listener"]);
     while gauge.with_label_values(&["client"]).get() == 0 {
         tokio::task::yield_now().await;
     }

@@ -11,6 +11,8 @@ use crate::support::server::Kind;
 fn in_own_network(script: &str, programs: &[(&str, Kind)]) -> Option<String> {
     let isolated = |script: &str| {
         let mut command = Command::new("unshare");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path);
         command.args(["--user", "--map-root-user", "--net", "sh", "-euc", script]);
         command.stdin(Stdio::null());
         command

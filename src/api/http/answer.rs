@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
+use serde::Serialize;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NOSNIFF: (HeaderName, HeaderValue) =
@@ -39,9 +39,11 @@ pub(super) fn html(body: &'static str) -> Response {
 }
 
 /// A JSON object on one line, without a line break.
-pub(super) fn json(body: &Value) -> Response {
+pub(super) fn json(body: &impl Serialize) -> Response {
     let kind = HeaderValue::from_static("application/json");
-    with(StatusCode::OK, [(CONTENT_TYPE, kind)], body.to_string())
+    // Bodies of ours are plain structs of text, which cannot fail to be written.
+    let text = serde_json::to_string(body).unwrap_or_default();
+    with(StatusCode::OK, [(CONTENT_TYPE, kind)], text)
 }
 
 /// Nothing is served there.

@@ -20,7 +20,6 @@ use axum::http::Method;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
-use serde_json::json;
 
 use crate::proto::etcdserverpb::AlarmType;
 use crate::telemetry::metrics::Registry;
@@ -95,12 +94,15 @@ async fn version<F: Facts>(State(facts): State<F>, method: Method) -> Response {
         return answer::method_not_allowed();
     }
     let cluster = facts.cluster_version();
-    let body = json!({
-        "etcdserver": version::ETCD_API,
-        "etcdcluster": cluster.as_deref().unwrap_or("not_decided"),
-    });
-    answer::json(&body)
+    answer::json(&Versions {
+        etcdserver: version::ETCD_API,
+        etcdcluster: cluster.as_deref().unwrap_or("not_decided"),
+    })
 }
 
-#[cfg(test)]
-mod tests;
+/// The answer of `/version`, in etcd's order.
+#[derive(serde::Serialize)]
+struct Versions<'a> {
+    etcdserver: &'a str,
+    etcdcluster: &'a str,
+}

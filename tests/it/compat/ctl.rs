@@ -75,7 +75,6 @@ const COMMANDS: &[Line] = &[
     line("put k v1"),
     line("put k v2"),
     line("del k"),
-    line("get k -w protobuf"),
     line("nonsense"),
     line("get a --nonsense"),
     line("endpoint health"),

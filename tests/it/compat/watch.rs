@@ -171,23 +171,30 @@ async fn play_compacted(session: &mut Session) {
     }
 }
 
+/// Deletes five large keys in one revision, so that one response must carry five old values.
 async fn play_fragments(session: &mut Session) {
     let value = "v".repeat(900 << 10);
+    let mut whole = session.watch();
+    let mut cut = session.watch();
+    let keys = create("a", "z");
+    whole.send(opening(WatchCreateRequest { prev_kv: true, ..keys.clone() })).await;
+    next(session, &mut whole).await;
     for key in ["a", "b", "c", "d", "e"] {
         let answer = session.kv.put(put(key, &value)).await;
         session.note(format!("{:?}", answer.is_ok()));
+        session.note(format!("{} event", whole.next().await.events.len()));
     }
-    for fragment in [false, true] {
-        let mut watch = session.watch();
-        let request = WatchCreateRequest { start_revision: 2, fragment, ..create("a", "z") };
-        watch.send(opening(request)).await;
-        next(session, &mut watch).await;
+    cut.send(opening(WatchCreateRequest { prev_kv: true, fragment: true, ..keys })).await;
+    next(session, &mut cut).await;
+    delete(session, "a", "z").await;
+    for watch in [&mut whole, &mut cut] {
         let mut events = 0;
         while events < 5 {
             let response = watch.next().await;
             events += response.events.len();
+            let size: usize = response.events.iter().map(prost::Message::encoded_len).sum();
             session.note(format!(
-                "{} events, fragment {}",
+                "{} events, {size} bytes, fragment {}",
                 response.events.len(),
                 response.fragment
             ));
