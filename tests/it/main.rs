@@ -2,6 +2,7 @@
 //! are played on real etcd as well, when `ETCD_REFERENCE_DIR` names a folder that holds it.
 
 mod compat;
+mod ctl;
 mod durability;
 mod support;
 mod systemd;
