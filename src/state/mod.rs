@@ -26,3 +26,6 @@ pub use error::{ApplyError, ReadError, StateError};
 pub use machine::{Machine, Options};
 pub use outcome::{Outcome, Response};
 pub use reader::Reader;
+
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(leases.keys(LeaseId(1)), expected);
         let moved = Bytes::from_static(b"k00007");
         leases.attach(&moved, 1, 2);
-        assert_eq!(leases.keys(LeaseId(2)), [moved.clone()]);
+        assert_eq!(leases.keys(LeaseId(2)), std::slice::from_ref(&moved));
         assert_eq!(leases.keys(LeaseId(1)).len(), 1499);
         leases.attach(&moved, 2, 0);
         assert!(leases.keys(LeaseId(2)).is_empty());

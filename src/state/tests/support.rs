@@ -1,0 +1,216 @@
+//! A machine to play with, and short ways to say requests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::proto::etcdserverpb::request_op::Request as Inner;
+use crate::proto::etcdserverpb::response_op::Response as Answer;
+use crate::proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest,
+    LeaseRevokeRequest, PutRequest, PutResponse, RangeRequest, RequestOp, ResponseOp, TxnRequest,
+    TxnResponse,
+};
+use crate::proto::internal::request::Op;
+use crate::proto::internal::{ProposalBatch, Request};
+use crate::proto::mvccpb::KeyValue;
+use crate::state::{ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response};
+use crate::storage::engine::{self, Engine};
+use crate::telemetry::metrics::Registry;
+
+pub(super) struct Store {
+    pub(super) machine: Machine,
+    pub(super) reader: Reader,
+    pub(super) options: Options,
+    index: u64,
+    dir: TempDir,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(super) fn with(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, reader) = open(&dir.path().join("state"), &options);
+        Self { machine, reader, options, index: 0, dir }
+    }
+
+    /// As after a crash of the process: nothing is said goodbye to.
+    pub(super) fn reopen(self) -> Self {
+        let Self { machine, reader, options, index, dir } = self;
+        drop((machine, reader));
+        let (machine, reader) = open(&dir.path().join("state"), &options);
+        Self { machine, reader, options, index, dir }
+    }
+
+    /// As after an orderly stop.
+    pub(super) fn restart(self) -> Self {
+        let Self { machine, reader, options, index, dir } = self;
+        drop(reader);
+        machine.close().unwrap();
+        let (machine, reader) = open(&dir.path().join("state"), &options);
+        Self { machine, reader, options, index, dir }
+    }
+
+    pub(super) fn batch(&mut self, ops: Vec<Op>) -> Vec<Outcome> {
+        self.index += 1;
+        let entry = entry(self.index, ops);
+        self.machine.apply(vec![entry]).unwrap().pop().unwrap().unwrap()
+    }
+
+    pub(super) fn run(&mut self, op: Op) -> Outcome {
+        self.batch(vec![op]).pop().unwrap()
+    }
+
+    pub(super) fn try_put(&mut self, put: PutRequest) -> Result<(i64, PutResponse), ApplyError> {
+        let outcome = self.run(Op::Put(put));
+        match outcome.result? {
+            Response::Put(answer) => Ok((outcome.revision, answer)),
+            other => panic!("a put was answered with {other:?}"),
+        }
+    }
+
+    /// Puts and gives the revision.
+    pub(super) fn put(&mut self, key: &str, value: &str) -> i64 {
+        self.try_put(put(key, value)).unwrap().0
+    }
+
+    pub(super) fn delete(&mut self, key: &str, end: &str) -> (i64, DeleteRangeResponse) {
+        let outcome = self.run(Op::DeleteRange(delete(key, end)));
+        match outcome.result.unwrap() {
+            Response::DeleteRange(answer) => (outcome.revision, answer),
+            other => panic!("a deletion was answered with {other:?}"),
+        }
+    }
+
+    pub(super) fn try_txn(&mut self, txn: TxnRequest) -> Result<(i64, TxnResponse), ApplyError> {
+        let outcome = self.run(Op::Txn(txn));
+        match outcome.result? {
+            Response::Txn(answer) => Ok((outcome.revision, answer)),
+            other => panic!("a transaction was answered with {other:?}"),
+        }
+    }
+
+    pub(super) fn txn(&mut self, txn: TxnRequest) -> (i64, TxnResponse) {
+        self.try_txn(txn).unwrap()
+    }
+
+    pub(super) fn grant(&mut self, id: i64) {
+        let grant = LeaseGrantRequest { id, ttl: 100 };
+        self.run(Op::LeaseGrant(grant)).result.unwrap();
+    }
+
+    pub(super) fn revoke(&mut self, id: i64) -> (i64, Result<Response, ApplyError>) {
+        let outcome = self.run(Op::LeaseRevoke(LeaseRevokeRequest { id }));
+        (outcome.revision, outcome.result)
+    }
+
+    /// Accepts a compaction without carrying it out.
+    pub(super) fn accept_compaction(&mut self, revision: i64) -> Result<Response, ApplyError> {
+        self.run(Op::Compaction(CompactionRequest { revision, physical: false })).result
+    }
+
+    /// Compacts to the end.
+    pub(super) fn compact(&mut self, revision: i64) {
+        self.accept_compaction(revision).unwrap();
+        self.settle();
+    }
+
+    pub(super) fn settle(&mut self) {
+        while self.machine.maintain().unwrap() {}
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<KeyValue> {
+        self.reader.range(&get(key)).unwrap().kvs.pop()
+    }
+
+    /// Everything that can be seen of the newest revision.
+    pub(super) fn contents(&self) -> Vec<KeyValue> {
+        self.reader.range(&all()).unwrap().kvs
+    }
+}
+
+pub(super) fn open(dir: &Path, options: &Options) -> (Machine, Reader) {
+    let engine = Engine::open(dir, &engine::Options::default()).unwrap();
+    Machine::open(engine, options, &Registry::new()).unwrap()
+}
+
+pub(super) fn entry(index: u64, ops: Vec<Op>) -> Entry {
+    let requests = ops.into_iter().map(|op| Request { op: Some(op), ..Default::default() });
+    let batch = ProposalBatch { origin: 1, id: index, requests: requests.collect() };
+    Entry { log_id: log_id(index), index, payload: Payload::Batch(Arc::new(batch)) }
+}
+
+pub(super) fn log_id(index: u64) -> Bytes {
+    Bytes::from(format!("id of {index}"))
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+pub(super) fn put(key: &str, value: &str) -> PutRequest {
+    PutRequest { key: bytes(key), value: bytes(value), ..Default::default() }
+}
+
+pub(super) fn delete(key: &str, end: &str) -> DeleteRangeRequest {
+    DeleteRangeRequest { key: bytes(key), range_end: bytes(end), ..Default::default() }
+}
+
+pub(super) fn get(key: &str) -> RangeRequest {
+    RangeRequest { key: bytes(key), ..Default::default() }
+}
+
+pub(super) fn range(key: &str, end: &str) -> RangeRequest {
+    RangeRequest { key: bytes(key), range_end: bytes(end), ..Default::default() }
+}
+
+pub(super) fn all() -> RangeRequest {
+    range("\0", "\0")
+}
+
+pub(super) fn op_put(put: PutRequest) -> RequestOp {
+    RequestOp { request: Some(Inner::RequestPut(put)) }
+}
+
+pub(super) fn op_delete(delete: DeleteRangeRequest) -> RequestOp {
+    RequestOp { request: Some(Inner::RequestDeleteRange(delete)) }
+}
+
+pub(super) fn op_range(range: RangeRequest) -> RequestOp {
+    RequestOp { request: Some(Inner::RequestRange(range)) }
+}
+
+pub(super) fn op_txn(txn: TxnRequest) -> RequestOp {
+    RequestOp { request: Some(Inner::RequestTxn(txn)) }
+}
+
+pub(super) fn then(ops: Vec<RequestOp>) -> TxnRequest {
+    TxnRequest { success: ops, ..Default::default() }
+}
+
+/// The revision in the header of an inner answer, `None` without a header.
+pub(super) fn inner_revision(op: &ResponseOp) -> Option<i64> {
+    let header = match op.response.as_ref().unwrap() {
+        Answer::ResponseRange(answer) => answer.header,
+        Answer::ResponsePut(answer) => answer.header,
+        Answer::ResponseDeleteRange(answer) => answer.header,
+        Answer::ResponseTxn(answer) => answer.header,
+    };
+    header.map(|header| header.revision)
+}
+
+/// Keys and values as text.
+pub(super) fn pairs(kvs: &[KeyValue]) -> Vec<(String, String)> {
+    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    kvs.iter().map(|kv| (text(&kv.key), text(&kv.value))).collect()
+}
+
+/// Keys as one text.
+pub(super) fn keys(kvs: &[KeyValue]) -> String {
+    pairs(kvs).into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(" ")
+}
