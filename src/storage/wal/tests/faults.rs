@@ -1,1 +1,228 @@
+//! What the log does when the file system fails: it says so once and for all, and what it
+//! acknowledged before is there afterwards.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use bytes::Bytes;
+
+use super::super::disk::{Disk, DiskFile, RealDisk};
+use super::super::{Wal, WalError, WalOptions};
+use super::{append, entry, open, pos, purge, small, vote};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Create,
+    Allocate,
+    Write,
+    Sync,
+    Rename,
+    SyncDir,
+    Remove,
+}
+
+/// Which calls fail: those of a kind, from the n-th on, once or for good.
+struct Plan {
+    step: Step,
+    countdown: AtomicU64,
+    for_good: AtomicBool,
+    errno: i32,
+}
+
+impl Plan {
+    fn new(step: Step, after: u64, for_good: bool, errno: i32) -> Arc<Self> {
+        let (countdown, for_good) = (AtomicU64::new(after), AtomicBool::new(for_good));
+        Arc::new(Self { step, countdown, for_good, errno })
+    }
+
+    fn check(&self, step: Step) -> io::Result<()> {
+        if step != self.step {
+            return Ok(());
+        }
+        let left = self.countdown.load(Ordering::SeqCst);
+        let next = if left == 0 && !self.for_good.load(Ordering::SeqCst) {
+            u64::MAX
+        } else {
+            left.saturating_sub(1)
+        };
+        self.countdown.store(next, Ordering::SeqCst);
+        if left == 0 { Err(io::Error::from_raw_os_error(self.errno)) } else { Ok(()) }
+    }
+}
+
+struct FailingDisk(Arc<Plan>);
+
+struct FailingFile(Arc<Plan>, Arc<dyn DiskFile>);
+
+impl Disk for FailingDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.check(Step::Create)?;
+        Ok(Arc::new(FailingFile(Arc::clone(&self.0), RealDisk.create(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FailingFile(Arc::clone(&self.0), RealDisk.open(path)?)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.check(Step::Rename)?;
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.check(Step::Remove)?;
+        RealDisk.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.check(Step::SyncDir)?;
+        RealDisk.sync_dir(dir)
+    }
+}
+
+impl DiskFile for FailingFile {
+    fn size(&self) -> io::Result<u64> {
+        self.1.size()
+    }
+
+    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.1.read(buffer, offset)
+    }
+
+    fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if let Err(error) = self.0.check(Step::Write) {
+            // A failing disk may still have taken a part.
+            let half = data.len() / 1024 * 512;
+            self.1.write(&data[..half], offset)?;
+            return Err(error);
+        }
+        self.1.write(data, offset)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.0.check(Step::Allocate)?;
+        self.1.allocate(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.check(Step::Sync)?;
+        self.1.sync()
+    }
+}
+
+fn open_failing(dir: &Path, plan: &Arc<Plan>) -> Result<Wal, WalError> {
+    let disk = Arc::new(FailingDisk(Arc::clone(plan)));
+    Wal::open_on(disk, dir, small()).map(|(wal, _)| wal)
+}
+
+/// Uses the log until it fails or the script ends; returns how many entries, and which vote, were
+/// acknowledged.
+fn run_script(wal: &Wal) -> (u64, Option<Bytes>) {
+    let (mut entries, mut voted, mut failed) = (0, None, false);
+    for round in 0..30 {
+        let frames = (round * 2..round * 2 + 2).map(|index| entry(index, 1, 500)).collect();
+        let outcome = append(wal, frames);
+        assert!(!(failed && outcome.is_ok()), "round {round}: success after a failure");
+        failed |= outcome.is_err();
+        entries = if outcome.is_ok() { round * 2 + 2 } else { entries };
+        let outcome = vote(wal, &round.to_string());
+        assert!(!(failed && outcome.is_ok()), "round {round}: success after a failure");
+        failed |= outcome.is_err();
+        voted = if outcome.is_ok() { Some(Bytes::from(round.to_string())) } else { voted };
+        if round == 20 && !failed {
+            failed |= purge(wal, pos(10, 1)).is_err();
+        }
+    }
+    assert_eq!(wal.close().is_err(), failed || wal.close().is_err());
+    (entries, voted)
+}
+
+#[test]
+fn a_failure_at_any_call_is_final_and_loses_nothing_acknowledged() {
+    use Step::{Allocate, Create, Remove, Rename, Sync, SyncDir, Write};
+    for step in [Create, Allocate, Write, Sync, Rename, SyncDir, Remove] {
+        for after in 0..18 {
+            let dir = tempfile::tempdir().unwrap();
+            let plan = Plan::new(step, after, false, EIO);
+            let (entries, voted) = match open_failing(dir.path(), &plan) {
+                Ok(wal) => run_script(&wal),
+                Err(_) => (0, None),
+            };
+            let (wal, found) = open(dir.path());
+            let acknowledged: Vec<_> =
+                (found.first..entries).map(|index| entry(index, 1, 500)).collect();
+            let held = wal.read(0..entries).unwrap();
+            assert_eq!(held, acknowledged, "{step:?} after {after}");
+            assert!(found.first <= 11);
+            let number = |vote: Option<Bytes>| {
+                vote.map(|vote| String::from_utf8(vote.to_vec()).unwrap().parse::<u64>().unwrap())
+            };
+            assert!(number(found.vote) >= number(voted), "{step:?} after {after}");
+        }
+    }
+}
+
+#[test]
+fn calls_queued_behind_a_failure_fail_too() {
+    let dir = tempfile::tempdir().unwrap();
+    // The first sync creates the segment.
+    let plan = Plan::new(Step::Sync, 1, false, EIO);
+    let wal = open_failing(dir.path(), &plan).unwrap();
+    let (sender, outcomes) = std::sync::mpsc::channel();
+    for index in 0..50 {
+        let sender = sender.clone();
+        wal.append(vec![entry(index, 1, 10)], move |outcome| {
+            sender.send((index, outcome.map_err(|error| error.to_string()))).unwrap();
+        });
+    }
+    for (expected, (index, outcome)) in outcomes.iter().take(50).enumerate() {
+        assert_eq!(index, expected as u64);
+        assert!(outcome.unwrap_err().contains("the Raft log failed"));
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_early_and_does_not_prevent_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::new(Step::Allocate, 1, true, ENOSPC);
+    let wal = open_failing(dir.path(), &plan).unwrap();
+    append(&wal, vec![entry(0, 1, 1000)]).unwrap();
+    while !wal.low_space() {
+        thread::yield_now();
+    }
+    let mut held = 1;
+    let error = loop {
+        match append(&wal, vec![entry(held, 1, 1000)]) {
+            Ok(()) => held += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    assert!(held > 2);
+    drop(wal);
+    let wal = open_failing(dir.path(), &plan).unwrap();
+    assert_eq!(wal.read(0..held).unwrap().len() as u64, held);
+}
+
+#[test]
+fn without_fsync_nothing_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wal, _) = open(dir.path());
+    wal.close().unwrap();
+    let plan = Plan::new(Step::Sync, 0, true, EIO);
+    let disk = Arc::new(FailingDisk(plan));
+    let options = WalOptions { fsync: false, segment_bytes: 1 << 20, ..small() };
+    let (wal, _) = Wal::open_on(disk, dir.path(), options).unwrap();
+    append(&wal, vec![entry(0, 1, 1000)]).unwrap();
+    wal.close().unwrap();
+}
