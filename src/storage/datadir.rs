@@ -8,6 +8,7 @@
 //! <data-dir>/member/index/      checkpoint of the key index; may be deleted at any time
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -23,6 +24,8 @@ const LOCK: &str = "lock";
 const FORMAT: &str = "format";
 const MEMBER: &str = "member";
 const CURRENT: &str = "CURRENT";
+/// What an empty folder may hold: our lock, and what a file system's own root comes with.
+const IGNORED: [&str; 2] = [LOCK, "lost+found"];
 /// etcd allows nobody but the owner.
 const MODE: u32 = 0o700;
 
@@ -56,7 +59,7 @@ impl DataDir {
         let identity = match phase {
             Phase::Starting => {
                 clear(&member)?;
-                clear(&wal)?;
+                clear_log(&wal)?;
                 None
             }
             Phase::Started(identity) => Some(identity),
@@ -146,7 +149,7 @@ impl DataDir {
         for entry in list(&folder)? {
             let number = entry.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok());
             if number.is_some_and(|number| number != generation) {
-                clear(&entry)?;
+                fs::remove_dir_all(&entry).map_err(StorageError::io("remove", &entry))?;
             }
         }
         create_private(&folder.join(generation.to_string()))?;
@@ -157,20 +160,18 @@ impl DataDir {
 /// Claims a directory without a header, unless it has contents that somebody may miss.
 fn begin(root: &Path, wal: &Path, header: &Path) -> Result<Phase, StorageError> {
     let member = root.join(MEMBER);
-    for found in [member.join("snap").join("db"), member.join("snap")] {
-        if found.exists() {
-            return Err(StorageError::Foreign { dir: root.to_path_buf(), found });
-        }
+    let snap = member.join("snap");
+    let mut foreign = vec![snap.join("db"), snap];
+    for folder in [&member.join("wal"), wal] {
+        foreign.extend(list(folder)?.into_iter().filter(|path| is_go_segment(path)));
+    }
+    if let Some(found) = foreign.into_iter().find(|path| path.exists()) {
+        return Err(StorageError::Foreign { dir: root.to_path_buf(), found });
     }
     for folder in [member, wal.to_path_buf()] {
-        for found in list(&folder)? {
-            if is_go_segment(&found) || found.file_name().is_some_and(|name| name == "0.tmp") {
-                return Err(StorageError::Foreign { dir: root.to_path_buf(), found });
-            }
-            if found.file_name().is_some_and(|name| name != LOCK) {
-                let header = header.to_path_buf();
-                return Err(StorageError::Headless { dir: folder, header });
-            }
+        let known = |name: &OsStr| IGNORED.iter().any(|known| name == *known);
+        if list(&folder)?.iter().any(|path| !path.file_name().is_some_and(known)) {
+            return Err(StorageError::Headless { dir: folder, header: header.to_path_buf() });
         }
     }
     format::write(header, &Phase::Starting)?;
@@ -224,15 +225,24 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
     paths.map_err(StorageError::io("list", folder))
 }
 
-/// Removes everything in a folder except the lock file.
+/// Removes everything in a folder that is ours alone.
 fn clear(folder: &Path) -> Result<(), StorageError> {
     for path in list(folder)? {
-        let removed = match path.file_name() {
-            Some(name) if name == LOCK => Ok(()),
-            _ if path.is_dir() => fs::remove_dir_all(&path),
-            _ => fs::remove_file(&path),
-        };
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(StorageError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Removes the segments of a log. The folder may have been chosen by hand, and by mistake, so that
+/// nothing else in it is touched.
+fn clear_log(folder: &Path) -> Result<(), StorageError> {
+    for path in list(folder)? {
+        let kind = path.extension().and_then(|extension| extension.to_str());
+        if matches!(kind, Some("wal" | "tmp")) && path.is_file() {
+            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+        }
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use std::thread;
 
 use bytes::Bytes;
 
-use super::super::disk::RealDisk;
 use super::super::frame::{self, Head};
 use super::super::header::{BLOCK, Header};
 use super::super::recover::{Opened, recover};
-use super::super::{Frame, LogPos, Wal, WalError, WalOptions, read};
-use super::{Random, append, entry, open, pos, purge, small, truncate, vote};
+use super::super::{Frame, LogPos, WalError, WalOptions, read};
+use super::disk::{Plan, TestDisk};
+use super::{Random, append, entry, open, open_with, pos, purge, small, truncate, vote};
 
 /// The files of a log, by name.
 type Image = BTreeMap<String, Vec<u8>>;
@@ -25,10 +25,11 @@ fn take(dir: &Path) -> Image {
 }
 
 fn put(image: &Image, dir: &Path) {
-    for name in take(dir).keys().filter(|name| !image.contains_key(*name)) {
+    let present = take(dir);
+    for name in present.keys().filter(|name| !image.contains_key(*name)) {
         std::fs::remove_file(dir.join(name)).unwrap();
     }
-    for (name, bytes) in image {
+    for (name, bytes) in image.iter().filter(|(name, bytes)| present.get(*name) != Some(*bytes)) {
         std::fs::write(dir.join(name), bytes).unwrap();
     }
 }
@@ -53,7 +54,9 @@ fn contents(opened: &Opened) -> Contents {
 fn read_back(image: &Image, dir: &Path) -> Result<Contents, WalError> {
     put(image, dir);
     let options = WalOptions { fsync: false, ..small() };
-    Ok(recover(&RealDisk, dir, &options)?.map(|opened| contents(&opened)).unwrap_or_default())
+    Ok(recover(&TestDisk(Plan::smooth()), dir, &options)?
+        .map(|opened| contents(&opened))
+        .unwrap_or_default())
 }
 
 /// A log with every kind of frame, as a crash leaves it: nothing confirms the last batch.
@@ -94,7 +97,9 @@ fn a_flipped_bit_anywhere_is_refused_or_does_no_harm() {
     assert_eq!(original.entries.len(), 9);
     let name = used_files(&image).pop().unwrap();
     let used = image[&name].iter().rposition(|byte| *byte != 0).unwrap();
-    for at in 0..image[&name].len() {
+    // Every byte that was written, the block before only by samples of its unused part.
+    let tried = |at: &usize| at % 61 == 0 || *at < 300 || (BLOCK..used + 600).contains(at);
+    for at in (0..image[&name].len()).filter(tried) {
         let mut damaged = image.clone();
         damaged.get_mut(&name).unwrap()[at] ^= 1 << (at % 8);
         match read_back(&damaged, dir.path()) {
@@ -117,7 +122,7 @@ fn a_flipped_bit_in_older_segments_is_refused_or_does_no_harm() {
     assert!(used_files(&image).len() > 3, "{:?}", used_files(&image));
     let mut refused = 0;
     for name in image.keys() {
-        for at in (0..image[name].len()).step_by(13) {
+        for at in (0..image[name].len()).step_by(29) {
             let mut damaged = image.clone();
             damaged.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
             match read_back(&damaged, dir.path()) {
@@ -129,7 +134,7 @@ fn a_flipped_bit_in_older_segments_is_refused_or_does_no_harm() {
             }
         }
     }
-    assert!(refused > 500, "{refused}");
+    assert!(refused > 300, "{refused}");
 }
 
 #[test]
@@ -252,7 +257,7 @@ fn check_half_written(before: &Image, after: &Image, held: usize, lost: impl Fn(
 #[test]
 fn an_unfinished_last_write_is_erased_and_nothing_durable_is_lost() {
     for seed in 1..=60 {
-        let mut random = Random(seed * 0x1234_5678_9ABC_DEF1 | 1);
+        let mut random = Random(0x1234_5678_9ABC_DEF1_u64.wrapping_mul(seed) | 1);
         let (before, after, held) = one_more_batch(&mut random);
         let holes = random.next();
         check_half_written(&before, &after, held, |sector| holes >> (sector % 64) & 1 == 1);
@@ -262,7 +267,8 @@ fn an_unfinished_last_write_is_erased_and_nothing_durable_is_lost() {
 #[test]
 fn a_last_write_cut_at_any_sector_is_erased() {
     for seed in 1..=6 {
-        let (before, after, held) = one_more_batch(&mut Random(seed * 0x9876_5432_1012_3457 | 1));
+        let (before, after, held) =
+            one_more_batch(&mut Random(0x9876_5432_1012_3457_u64.wrapping_mul(seed) | 1));
         for cut in 0..12 {
             check_half_written(&before, &after, held, |sector| sector >= cut);
         }
@@ -283,7 +289,8 @@ fn zeroed_sectors_of_a_confirmed_batch_are_refused() {
         image.get_mut(&name).unwrap()[sector * 512..][..512].fill(0);
         image
     };
-    for sector in 8..13 {
+    // Of the 2500 bytes; the last of them shares its sector with the marker itself.
+    for sector in 8..12 {
         let error = read_back(&zero(&closed, sector), dir.path()).unwrap_err();
         assert!(error.to_string().contains("once safely on disk"), "{error}");
         // Without the marker that closing leaves, this is what a power failure looks like.
@@ -295,7 +302,7 @@ fn zeroed_sectors_of_a_confirmed_batch_are_refused() {
 fn a_long_idle_log_confirms_its_last_batch() {
     let dir = tempfile::tempdir().unwrap();
     let options = WalOptions { confirm_after: Some(std::time::Duration::ZERO), ..small() };
-    let (wal, _) = Wal::open(dir.path(), options).unwrap();
+    let (wal, _) = open_with(dir.path(), options).unwrap();
     append(&wal, vec![entry(0, 1, 2500)]).unwrap();
     let confirmed = || {
         let image = take(dir.path());

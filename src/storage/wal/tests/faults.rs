@@ -2,126 +2,21 @@
 //! acknowledged before is there afterwards.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use bytes::Bytes;
 
-use super::super::disk::{Disk, DiskFile, RealDisk};
 use super::super::{Wal, WalError, WalOptions};
+use super::disk::{Plan, Step, TestDisk};
 use super::{append, entry, open, pos, purge, small, vote};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Create,
-    Allocate,
-    Write,
-    Sync,
-    Rename,
-    SyncDir,
-    Remove,
-}
-
-/// Which calls fail: those of a kind, from the n-th on, once or for good.
-struct Plan {
-    step: Step,
-    countdown: AtomicU64,
-    for_good: AtomicBool,
-    errno: i32,
-}
-
-impl Plan {
-    fn new(step: Step, after: u64, for_good: bool, errno: i32) -> Arc<Self> {
-        let (countdown, for_good) = (AtomicU64::new(after), AtomicBool::new(for_good));
-        Arc::new(Self { step, countdown, for_good, errno })
-    }
-
-    fn check(&self, step: Step) -> io::Result<()> {
-        if step != self.step {
-            return Ok(());
-        }
-        let left = self.countdown.load(Ordering::SeqCst);
-        let next = if left == 0 && !self.for_good.load(Ordering::SeqCst) {
-            u64::MAX
-        } else {
-            left.saturating_sub(1)
-        };
-        self.countdown.store(next, Ordering::SeqCst);
-        if left == 0 { Err(io::Error::from_raw_os_error(self.errno)) } else { Ok(()) }
-    }
-}
-
-struct FailingDisk(Arc<Plan>);
-
-struct FailingFile(Arc<Plan>, Arc<dyn DiskFile>);
-
-impl Disk for FailingDisk {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.0.check(Step::Create)?;
-        Ok(Arc::new(FailingFile(Arc::clone(&self.0), RealDisk.create(path)?)))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FailingFile(Arc::clone(&self.0), RealDisk.open(path)?)))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.check(Step::Rename)?;
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.check(Step::Remove)?;
-        RealDisk.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.0.check(Step::SyncDir)?;
-        RealDisk.sync_dir(dir)
-    }
-}
-
-impl DiskFile for FailingFile {
-    fn size(&self) -> io::Result<u64> {
-        self.1.size()
-    }
-
-    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.1.read(buffer, offset)
-    }
-
-    fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        if let Err(error) = self.0.check(Step::Write) {
-            // A failing disk may still have taken a part.
-            let half = data.len() / 1024 * 512;
-            self.1.write(&data[..half], offset)?;
-            return Err(error);
-        }
-        self.1.write(data, offset)
-    }
-
-    fn allocate(&self, size: u64) -> io::Result<()> {
-        self.0.check(Step::Allocate)?;
-        self.1.allocate(size)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.check(Step::Sync)?;
-        self.1.sync()
-    }
-}
-
 fn open_failing(dir: &Path, plan: &Arc<Plan>) -> Result<Wal, WalError> {
-    let disk = Arc::new(FailingDisk(Arc::clone(plan)));
+    let disk = Arc::new(TestDisk(Arc::clone(plan)));
     Wal::open_on(disk, dir, small()).map(|(wal, _)| wal)
 }
 
@@ -220,7 +115,7 @@ fn without_fsync_nothing_is_synced() {
     let (wal, _) = open(dir.path());
     wal.close().unwrap();
     let plan = Plan::new(Step::Sync, 0, true, EIO);
-    let disk = Arc::new(FailingDisk(plan));
+    let disk = Arc::new(TestDisk(plan));
     let options = WalOptions { fsync: false, segment_bytes: 1 << 20, ..small() };
     let (wal, _) = Wal::open_on(disk, dir.path(), options).unwrap();
     append(&wal, vec![entry(0, 1, 1000)]).unwrap();

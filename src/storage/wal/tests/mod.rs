@@ -1,17 +1,20 @@
 //! What the tests of the log share.
 
 mod damage;
+mod disk;
 mod faults;
 mod model;
 mod use_cases;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
 
-use super::{Frame, LogPos, Recovered, Wal, WalOptions};
+use super::{Frame, LogPos, Recovered, Wal, WalError, WalOptions};
+use disk::{Plan, TestDisk};
 
 /// The smallest segments, and no marker that would appear at a time of its own.
 pub(super) fn small() -> WalOptions {
@@ -19,7 +22,11 @@ pub(super) fn small() -> WalOptions {
 }
 
 pub(super) fn open(dir: &Path) -> (Wal, Recovered) {
-    Wal::open(dir, small()).unwrap()
+    open_with(dir, small()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(super) fn open_with(dir: &Path, options: WalOptions) -> Result<(Wal, Recovered), WalError> {
+    Wal::open_on(Arc::new(TestDisk(Plan::smooth())), dir, options)
 }
 
 /// An entry whose contents follow from its index and a version.

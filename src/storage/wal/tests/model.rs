@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::super::{Frame, LogPos, Recovered, Wal, WalOptions};
-use super::{Random, append, copy_dir, entry, pos, purge, small, truncate, vote};
+use super::{Random, append, copy_dir, entry, open_with, pos, purge, small, truncate, vote};
 
 #[derive(Default)]
 struct Model {
@@ -91,7 +91,7 @@ fn run(seed: u64, steps: usize) {
     let root = tempfile::tempdir().unwrap();
     let open = |dir: &Path| {
         let options = WalOptions { cache_bytes: 4000, ..small() };
-        Wal::open(dir, options).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+        open_with(dir, options).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
     };
     let mut dir = root.path().join("0");
     std::fs::create_dir(&dir).unwrap();
