@@ -13,7 +13,9 @@ fn in_own_network(script: &str, programs: &[(&str, Kind)]) -> Option<String> {
         let mut command = Command::new("unshare");
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path);
-        command.args(["--user", "--map-root-user", "--net", "sh", "-euc", script]);
+        // The shell is the first process of its own tree, so that whatever it started ends with it.
+        command.args(["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
+        command.args(["sh", "-euc", script]);
         command.stdin(Stdio::null());
         command
     };
@@ -26,7 +28,7 @@ fn in_own_network(script: &str, programs: &[(&str, Kind)]) -> Option<String> {
     for (name, kind) in programs {
         std::fs::copy(kind.program(name), folder.path().join(name)).unwrap();
     }
-    let setting = "ip link set lo up\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n\
+    let setting = "ip link set lo up\n\
         ready() { until grep -q 'ready to serve client requests' \"$1\"; do \
         kill -0 $! || { cat \"$1\"; exit 1; }; done; }\n";
     let output =
