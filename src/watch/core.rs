@@ -317,17 +317,15 @@ fn admit(
     }
     if entry.ids.len() >= WATCHERS_PER_STREAM {
         return Err(format!(
-            "etcdserver: too many watchers on one stream, {WATCHERS_PER_STREAM} are allowed"
+            "mvcc: too many watchers on one stream, {WATCHERS_PER_STREAM} are allowed"
         ));
     }
     if watchers >= WATCHERS {
-        return Err(format!(
-            "etcdserver: too many watchers on this member, {WATCHERS} are allowed"
-        ));
+        return Err(format!("mvcc: too many watchers on this member, {WATCHERS} are allowed"));
     }
     if entry.range_bytes + range_bytes(&range) > RANGE_BYTES_PER_STREAM {
         return Err(format!(
-            "etcdserver: the watched keys of one stream exceed {RANGE_BYTES_PER_STREAM} bytes"
+            "mvcc: the watched keys of one stream exceed {RANGE_BYTES_PER_STREAM} bytes"
         ));
     }
     if request.watch_id != 0 {
