@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use etcd::client::Transport;
 use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::{PutRequest, RangeRequest};
+use etcd::types::clock::Clock;
 use tokio::task::JoinSet;
 
 use crate::server::{Identity, Server, Usage};
@@ -71,7 +72,7 @@ pub(crate) async fn run(
     }
     drive(workload, &clients, WARM_UP).await?;
     let before = server.usage()?;
-    let start = Instant::now();
+    let start = Clock.now();
     let mut latencies = drive(workload, &clients, length).await?;
     let took = start.elapsed();
     let usage = server.usage()?.since(&before);
@@ -101,7 +102,7 @@ async fn drive(
     clients: &[KvClient<Transport>],
     length: Duration,
 ) -> Result<Vec<u32>, Error> {
-    let end = Instant::now() + length;
+    let end = Clock.now() + length;
     let mut tasks = JoinSet::new();
     for number in 0..workload.in_flight {
         let client = clients.get(number % clients.len()).ok_or("no connection")?.clone();
@@ -123,7 +124,7 @@ async fn one_client(
     let mut latencies = Vec::new();
     let mut state = seed + 1;
     loop {
-        let start = Instant::now();
+        let start = Clock.now();
         if start >= end {
             return Ok(latencies);
         }

@@ -110,12 +110,12 @@ impl Listeners {
     /// If an encrypted listener has no certificate.
     pub(super) fn serve(
         self,
-        backend: Arc<Backend>,
+        backend: &Arc<Backend>,
         config: &Config,
         supervisor: &Supervisor,
     ) -> Result<(), ServerError> {
         tracing::info!("ready to serve client requests");
-        let grpc = Grpc::start(Arc::clone(&backend), supervisor);
+        let grpc = Grpc::start(Arc::clone(backend), supervisor);
         let serving = Serving {
             name: "client",
             credentials: self.credentials,
@@ -125,17 +125,17 @@ impl Listeners {
         };
         let split = !self.client_http.is_empty();
         for bound in self.client {
-            let http = if split { Router::new() } else { router(&backend, config, &bound) };
+            let http = if split { Router::new() } else { router(backend, config, &bound) };
             announce(&bound, if split { "grpc" } else { "grpc+http" });
             serve(bound, serving.clone(), Service::new(grpc.clone(), http))?;
         }
         for bound in self.client_http {
             announce(&bound, "http");
-            let http = router(&backend, config, &bound);
+            let http = router(backend, config, &bound);
             serve(bound, serving.clone(), Service::http_only(http))?;
         }
         for bound in self.metrics {
-            let http = metrics_router(Arc::clone(&backend));
+            let http = metrics_router(Arc::clone(backend));
             let serving = Serving { name: "metrics", ..serving.clone() };
             serve(bound, serving, Service::http_only(http))?;
         }

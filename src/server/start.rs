@@ -94,7 +94,7 @@ pub(super) async fn start(
     let backend = backend(config, identity, &parts, told);
     let credentials = bound.credentials();
     watchdog::start(notifier, node.linear(), supervisor);
-    bound.serve(Arc::new(backend), config, supervisor)?;
+    bound.serve(&Arc::new(backend), config, supervisor)?;
     notifier.ready("serving");
     Ok(Running {
         node,

@@ -1,6 +1,12 @@
 //! The behavioural suite: real processes, real sockets, real certificates. Scenarios under `compat`
 //! are played on real etcd as well, when `ETCD_REFERENCE_DIR` names a folder that holds it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; helpers outside of #[test] functions are part of the tests"
+)]
+
 mod compat;
 mod ctl;
 mod durability;

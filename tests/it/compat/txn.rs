@@ -149,13 +149,14 @@ fn nested(depth: usize, inner: RequestOp) -> TxnRequest {
     (0..depth).fold(always(vec![inner]), |txn, _| always(vec![op_txn(txn)]))
 }
 
-async fn play_refused(session: &mut Session) {
-    seed(session).await;
-    let many = |count: usize| -> Vec<RequestOp> {
-        (0..count).map(|i| op_put(put(&format!("k{i}"), "v"))).collect()
-    };
+fn many(count: usize) -> Vec<RequestOp> {
+    (0..count).map(|i| op_put(put(&format!("k{i}"), "v"))).collect()
+}
+
+/// Requests with something missing or with one key written twice.
+fn refused_flat() -> Vec<TxnRequest> {
     let keyless = TxnRequest { compare: vec![compare("", "", 0, 0)], ..TxnRequest::default() };
-    let transactions = vec![
+    vec![
         keyless,
         always(vec![op_put(put("", "v"))]),
         always(vec![op_range("", "", 0)]),
@@ -171,6 +172,12 @@ async fn play_refused(session: &mut Session) {
         always(vec![op_delete("a", "c"), op_put(put("c", "1"))]),
         always(vec![op_delete("a", "\0"), op_put(put("b", "1"))]),
         always(vec![op_delete("a", ""), op_delete("a", "")]),
+    ]
+}
+
+/// Writes of one key across nested transactions, in one branch or in both, and too many operations.
+fn refused_nested_or_large() -> Vec<TxnRequest> {
+    vec![
         always(vec![op_put(put("x", "1")), op_txn(always(vec![op_put(put("x", "2"))]))]),
         always(vec![op_txn(always(vec![op_put(put("x", "2"))])), op_put(put("x", "1"))]),
         always(vec![
@@ -205,8 +212,12 @@ async fn play_refused(session: &mut Session) {
         always([many(100), vec![op_txn(always(vec![op_range("a", "", 0); 28]))]].concat()),
         nested(5, op_put(put("deep", "1"))),
         nested(5, op_put(put("", "1"))),
-    ];
-    for transaction in transactions {
+    ]
+}
+
+async fn play_refused(session: &mut Session) {
+    seed(session).await;
+    for transaction in refused_flat().into_iter().chain(refused_nested_or_large()) {
         play(session, transaction).await;
     }
     play(session, always(vec![op_range("\0", "\0", 0)])).await;

@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;
 
-use etcd::proto::etcdserverpb::cluster_client::ClusterClient;
 use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::lease_client::LeaseClient;
 use etcd::proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -28,8 +27,6 @@ pub(crate) struct Session {
     pub(crate) kv: KvClient<Channel>,
     /// Lease service.
     pub(crate) lease: LeaseClient<Channel>,
-    /// Cluster service.
-    pub(crate) cluster: ClusterClient<Channel>,
     /// Maintenance service.
     pub(crate) maintenance: MaintenanceClient<Channel>,
     watch: WatchClient<Channel>,
@@ -44,7 +41,6 @@ impl Session {
         Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
             lease: LeaseClient::new(channel.clone()),
-            cluster: ClusterClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
             watch: WatchClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
             record: Vec::new(),
