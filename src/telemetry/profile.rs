@@ -65,17 +65,19 @@ fn evaluate(guard: &ProfilerGuard<'static>) -> Result<Vec<u8>, ProfileError> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_profile_names_what_runs() {
-        let stop = crate::tasks::Stop::new();
-        let spinner = stop.clone();
+        let stop = Arc::new(AtomicBool::new(false));
+        let spinner = Arc::clone(&stop);
         let busy = std::thread::spawn(move || spin_for_the_profile(&spinner));
         // The first profile of a process may start while another test holds the profiler.
         let packed = cpu(Duration::from_millis(300)).await.unwrap();
-        stop.stop();
+        stop.store(true, Ordering::Relaxed);
         assert!(busy.join().unwrap() > 0);
         let mut bytes = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
@@ -87,9 +89,9 @@ mod tests {
     }
 
     #[inline(never)]
-    fn spin_for_the_profile(stop: &crate::tasks::Stop) -> u64 {
+    fn spin_for_the_profile(stop: &AtomicBool) -> u64 {
         let mut n = 0_u64;
-        while !stop.is_stopped() {
+        while !stop.load(Ordering::Relaxed) {
             n = std::hint::black_box(n + 1);
         }
         n
