@@ -1,6 +1,5 @@
 //! The machine: the single writer of the state. It lives on the apply thread.
 
-use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +8,11 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::broadcast;
 
-use super::alarm::Alarms;
 use super::apply::{self, Tables};
 use super::checkpoints::Checkpoints;
 use super::command::{Entry, Payload};
 use super::error::StateError;
-use super::lease::{Lease, Leases};
-use super::membership::Members;
+use super::load;
 use super::meta::{self, Compactions, Progress};
 use super::metrics::Metrics;
 use super::mvcc::cache::ValueCache;
@@ -25,15 +22,12 @@ use super::mvcc::record::Records;
 use super::mvcc::reopen;
 use super::mvcc::write::{Start, Writer};
 use super::outcome::Outcome;
-use super::quota;
 use super::reader::Reader;
 use super::shared::{Published, Shared};
-use crate::proto::internal;
-use crate::storage::engine::{Batch, Engine, Space};
+use crate::storage::engine::{Batch, Engine};
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
-use crate::types::ids::LeaseId;
 
 /// How a machine is set up. Nothing here changes what applying an entry does to the state, except
 /// `min_lease_ttl`, which must be the same on every member.
@@ -124,7 +118,7 @@ impl Machine {
             live: progress.live,
         };
         let writer = Writer::new(start, Arc::clone(&records));
-        let tables = load_tables(&engine, options, writer, compactions)?;
+        let tables = load::tables(&engine, options, writer, compactions)?;
         let shared = Arc::new(Shared {
             records,
             published: ArcSwap::from_pointee(snapshot(&tables, &progress)),
@@ -353,66 +347,4 @@ fn snapshot(tables: &Tables, progress: &Progress) -> Published {
         alarms: Arc::clone(&tables.alarms),
         members: Arc::clone(&tables.members),
     }
-}
-
-fn load_tables(
-    engine: &Engine,
-    options: &Options,
-    writer: Writer,
-    compactions: Compactions,
-) -> Result<Tables, StateError> {
-    let leases = load_leases(engine)?;
-    reopen::attach(writer.view().root, &leases);
-    Ok(Tables {
-        writer,
-        leases: Arc::new(leases),
-        alarms: Arc::new(load_alarms(engine)?),
-        members: Arc::new(load_members(engine)?),
-        compactions,
-        lease_events: Vec::new(),
-        waiters: Vec::new(),
-        quota: quota::bytes(options.quota),
-        min_lease_ttl: options.min_lease_ttl,
-    })
-}
-
-fn load_leases(engine: &Engine) -> Result<Leases, StateError> {
-    let leases = Leases::default();
-    for pair in engine.scan(Space::Leases, Bound::Unbounded, Bound::Unbounded) {
-        let (key, value) = pair?;
-        let stored: internal::Lease = prost::Message::decode(value)
-            .map_err(|error| damaged("a lease", &key, &error.to_string()))?;
-        leases.restore(Lease {
-            id: LeaseId(stored.id),
-            ttl: stored.ttl,
-            remaining: stored.remaining_ttl,
-        });
-    }
-    Ok(leases)
-}
-
-fn load_alarms(engine: &Engine) -> Result<Alarms, StateError> {
-    let mut alarms = Alarms::default();
-    for pair in engine.scan(Space::Alarms, Bound::Unbounded, Bound::Unbounded) {
-        let (key, _) = pair?;
-        if !alarms.restore(&key) {
-            return Err(damaged("an alarm", &key, "the key has another length"));
-        }
-    }
-    Ok(alarms)
-}
-
-fn load_members(engine: &Engine) -> Result<Members, StateError> {
-    let mut members = Members::default();
-    for pair in engine.scan(Space::Members, Bound::Unbounded, Bound::Unbounded) {
-        let (key, value) = pair?;
-        if !members.restore(&key, &value) {
-            return Err(damaged("a member", &key, "neither attributes nor a version"));
-        }
-    }
-    Ok(members)
-}
-
-fn damaged(what: &str, key: &[u8], why: &str) -> StateError {
-    StateError::Damaged { what: format!("{what} stored under {key:02x?}"), why: why.into() }
 }

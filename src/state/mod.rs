@@ -11,6 +11,7 @@ mod checkpoints;
 pub mod command;
 pub mod error;
 pub mod lease;
+mod load;
 pub mod machine;
 pub mod membership;
 mod meta;

@@ -1,5 +1,9 @@
 //! Everything that only looks: ranges, read-only transactions, history, leases, sizes, hashes.
 
+mod hash;
+mod history;
+mod stream;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,9 +13,9 @@ use super::alarm::Alarms;
 use super::error::{ReadError, StateError};
 use super::lease::{Lease, LeaseEvent, Leases};
 use super::membership::Members;
+use super::mvcc::read;
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Fetch;
-use super::mvcc::{hash, history, read};
 use super::shared::{Published, Shared};
 use super::{apply, quota};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
@@ -22,9 +26,9 @@ use crate::types::ids::LeaseId;
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
 
-pub use super::mvcc::hash::Hash;
-pub use super::mvcc::history::{Limits, Page};
-pub use super::mvcc::stream::RangeStream;
+pub use hash::Hash;
+pub use history::{Limits, Page};
+pub use stream::RangeStream;
 
 /// How much room the state takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

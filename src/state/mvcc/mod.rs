@@ -7,13 +7,10 @@ pub mod cache;
 pub mod index;
 
 pub(super) mod compaction;
-pub(super) mod hash;
-pub(super) mod history;
 pub(super) mod read;
 pub mod recent;
 pub(super) mod record;
 pub(super) mod reopen;
-pub(super) mod stream;
 pub(super) mod write;
 
 pub use index::checkpoint;

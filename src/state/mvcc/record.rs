@@ -40,6 +40,14 @@ impl StoredKey {
     }
 }
 
+/// Reads the key of a stored record.
+pub(in crate::state) fn read_key(key: &[u8]) -> Result<(Revision, bool), StateError> {
+    Revision::from_bytes(key).ok_or_else(|| StateError::Damaged {
+        what: "the key of a record".into(),
+        why: format!("{} bytes that are not a revision", key.len()),
+    })
+}
+
 /// Something records of puts can be fetched from.
 pub(in crate::state) trait Fetch {
     /// The record of a put; `None` if there is none.

@@ -1,19 +1,16 @@
 //! Rebuilding the index: from a checkpoint and the records above it, or from all records.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::checkpoint::{self, Stamp};
-use super::history::read_key;
-use super::index::{Index, KeyMeta, Root};
+use super::index::{Index, KeyMeta};
 use super::record;
 use crate::state::error::StateError;
-use crate::state::lease::Leases;
 use crate::state::meta::{Compactions, Progress};
 use crate::storage::engine::{Engine, Space};
-use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
 
 /// The rebuilt index.
@@ -76,7 +73,7 @@ fn usable(path: &Path, progress: &Progress, compactions: Compactions) -> Option<
 }
 
 fn replay(index: &mut Index, stored_key: &Bytes, value: Bytes) -> Result<(), StateError> {
-    let (at, tombstone) = read_key(stored_key)?;
+    let (at, tombstone) = record::read_key(stored_key)?;
     let kv = record::decode(at, value)?;
     if tombstone {
         index.restore_tombstone(&kv.key, at);
@@ -90,17 +87,4 @@ fn replay(index: &mut Index, stored_key: &Bytes, value: Bytes) -> Result<(), Sta
         index.restore(&kv.key, meta);
     }
     Ok(())
-}
-
-/// Hangs every live key on its lease again.
-pub(in crate::state) fn attach(root: &Root, leases: &Leases) {
-    if leases.is_empty() {
-        return;
-    }
-    root.for_each(&KeyRange::From(Bytes::new()), |key, meta| {
-        if meta.lease != 0 {
-            leases.attach(&Bytes::copy_from_slice(key), 0, meta.lease);
-        }
-        ControlFlow::Continue(())
-    });
 }

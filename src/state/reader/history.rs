@@ -3,11 +3,11 @@
 use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
-use super::recent::RevisionEvents;
-use super::record;
 use crate::proto::mvccpb::event::EventType;
 use crate::proto::mvccpb::{Event, KeyValue};
 use crate::state::error::{ReadError, StateError};
+use crate::state::mvcc::recent::RevisionEvents;
+use crate::state::mvcc::record;
 use crate::state::shared::{Published, Shared};
 use crate::storage::engine::Space;
 use crate::types::range::KeyRange;
@@ -61,7 +61,7 @@ pub(in crate::state) fn page(
     let mut next = to.saturating_add(1).max(from);
     for (looked, pair) in records.enumerate() {
         let (key, value) = pair.map_err(StateError::from)?;
-        let (at, tombstone) = read_key(&key)?;
+        let (at, tombstone) = record::read_key(&key)?;
         if collector.is_full(at.main, looked, limits) {
             next = at.main;
             break;
@@ -74,14 +74,6 @@ pub(in crate::state) fn page(
         return Err(ReadError::Compacted);
     }
     Ok(Page { revisions: collector.done, next })
-}
-
-/// Reads the key of a stored record.
-pub(in crate::state) fn read_key(key: &[u8]) -> Result<(Revision, bool), StateError> {
-    Revision::from_bytes(key).ok_or_else(|| StateError::Damaged {
-        what: "the key of a record".into(),
-        why: format!("{} bytes that are not a revision", key.len()),
-    })
 }
 
 struct Collector<'a> {

@@ -4,9 +4,8 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::history::read_key;
-use super::record;
 use crate::state::error::{ReadError, StateError};
+use crate::state::mvcc::record;
 use crate::state::shared::{Published, Shared};
 use crate::storage::engine::Space;
 use crate::types::range::KeyRange;
@@ -72,7 +71,7 @@ impl<'a> Hasher<'a> {
     }
 
     fn add(&mut self, stored_key: &[u8], value: &Bytes) -> Result<(), StateError> {
-        let (at, tombstone) = read_key(stored_key)?;
+        let (at, tombstone) = record::read_key(stored_key)?;
         if at.main <= self.state.compacted {
             let hash_skips = tombstone || {
                 let kv = record::decode(at, value.clone())?;

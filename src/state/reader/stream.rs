@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::read::{self, View};
-use super::record::{self, Fetch};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse};
 use crate::proto::mvccpb::KeyValue;
 use crate::state::error::{ReadError, StateError};
+use crate::state::mvcc::read::{self, View};
+use crate::state::mvcc::record::{self, Fetch};
 use crate::state::shared::Shared;
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
