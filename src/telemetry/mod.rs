@@ -2,7 +2,7 @@
 //!
 //! [`logging`] writes etcd's log layouts, [`metrics`] keeps one registry per node. Rooms log through
 //! the macros of `tracing` and register their own metrics; nothing here knows what they mean.
-//! [`panic`] gives a crash its last words, [`profile`] tells where the processor time goes.
+//! [`mod@panic`] gives a crash its last words, [`profile`] tells where the processor time goes.
 
 pub mod logging;
 pub mod metrics;

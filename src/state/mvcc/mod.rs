@@ -1,7 +1,7 @@
 //! Keys, their histories and their values.
 //!
 //! Records hold the history on disk, keyed by revision; the index in memory names the records of
-//! every key. Apply alone writes, through [`write::Writer`]; readers work on an immutable root.
+//! every key. Apply alone writes, through `write::Writer`; readers work on an immutable root.
 
 pub mod cache;
 pub mod index;
