@@ -16,6 +16,8 @@ use crate::types::clock::Clock;
 
 /// Compaction by age happens at most this often, however long history is kept.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
+/// A shorter period than ten of these is a mistake, and no reason to keep a processor busy.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Looks at the revision within one such interval.
 const SAMPLES: u32 = 10;
 /// How often compaction by number looks.
@@ -158,8 +160,8 @@ struct ByAge {
 impl ByAge {
     fn new(period: Duration, now: Instant) -> Self {
         let later_wait = period.min(LONGEST_INTERVAL);
-        let interval = later_wait / SAMPLES;
-        let per_period = period.as_nanos() / interval.as_nanos().max(1);
+        let interval = (later_wait / SAMPLES).max(SHORTEST_INTERVAL);
+        let per_period = period.as_nanos() / interval.as_nanos();
         Self {
             samples: VecDeque::new(),
             keep: usize::try_from(per_period).unwrap_or(usize::MAX).saturating_add(1),

@@ -229,6 +229,8 @@ impl Inner {
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut revokes = FuturesUnordered::new();
+        // One at most: a slow one must not hold up revocations.
+        let mut checkpoints = FuturesUnordered::new();
         let mut waiting: Vec<LeaseId> = Vec::new();
         loop {
             tokio::select! {
@@ -238,6 +240,8 @@ impl Inner {
                     }
                     let leads = leadership.borrow_and_update().is_leader;
                     self.lead(leads);
+                    // Whoever leads now decides which leases have ended.
+                    waiting.clear();
                 }
                 event = events.recv() => match event {
                     Ok(event) => self.follow(event),
@@ -245,10 +249,15 @@ impl Inner {
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
                 _ = round.tick() => {
-                    waiting = self.due();
-                    self.checkpoint().await;
+                    if waiting.is_empty() {
+                        waiting = self.due();
+                    }
+                    if checkpoints.is_empty() {
+                        checkpoints.push(self.checkpoint());
+                    }
                 }
                 Some(()) = revokes.next() => {}
+                Some(()) = checkpoints.next() => {}
             }
             while revokes.len() < REVOKES_IN_FLIGHT {
                 let Some(id) = waiting.pop() else { break };
