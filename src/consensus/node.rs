@@ -1,4 +1,9 @@
 //! One member of a cluster: starts the parts of this room, hands out their handles, stops them.
+//!
+//! The core and its tasks run on the runtime that serves clients. On a thread of their own, the way
+//! of a request takes two more wake-ups of a thread; measured with one request in flight, that
+//! raised the processor time of a put from 170 to 290 microseconds, and on busy processors its
+//! latency many times over. What may block, the log and the state, has threads of its own.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -87,7 +92,7 @@ impl Default for Settings {
 pub struct Parts {
     /// This member.
     pub id: MemberId,
-    /// The founding members; used only when the log is empty.
+    /// The founding members; used only when the log is empty, and may be empty when it is not.
     pub members: Vec<Member>,
     /// The log.
     pub wal: Wal,
@@ -263,12 +268,16 @@ impl Home {
         let config = Arc::clone(&self.config);
         let core = Core::new(self.id.0, config, NoPeers, log, applier).await.map_err(core_error)?;
         let founders: BTreeMap<u64, Peer> = self.founders.iter().map(founder).collect();
-        let alone = founders.len() == 1;
         match core.initialize(founders).await {
             // A log that has entries was founded before.
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
             Err(error) => return Err(core_error(error)),
         }
+        let id = self.id.0;
+        let alone = core
+            .with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([id]))
+            .await
+            .map_err(core_error)?;
         if alone {
             // Nobody else could win: waiting for an election timeout would only delay the start.
             core.trigger().elect(false).await.map_err(core_error)?;

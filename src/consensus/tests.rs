@@ -42,6 +42,10 @@ impl Running {
 
     async fn start_unready(dir: &Path, settings: Settings) -> Self {
         let (parts, (reader, data)) = Self::parts(dir, settings);
+        Self::run(parts, reader, data).await
+    }
+
+    async fn run(parts: Parts, reader: Reader, data: DataDir) -> Self {
         let (supervisor, registry) = (parts.supervisor.clone(), parts.registry.clone());
         let node = Node::start(parts).await.unwrap();
         Self { node, reader, supervisor, registry, data }
@@ -151,7 +155,12 @@ async fn everything_answered_survives_a_stop() {
     put_ok(&running.node.proposer(), "stopped".into()).await;
     running.stop().await;
 
-    let running = Running::start(dir.path(), Settings::default()).await;
+    // Who is alone does not wait for an election timeout, and finds its members in the log.
+    let patient = Settings { election: 2 * LONG, ..Settings::default() };
+    let (mut parts, (reader, data)) = Running::parts(dir.path(), patient);
+    parts.members.clear();
+    let running = Running::run(parts, reader, data).await;
+    running.node.ready(LONG).await.unwrap();
     assert_eq!(running.get("stopped"), Some("v".into()));
     assert!(running.node.status().term > term, "a restart begins a new term");
     let revision = put_ok(&running.node.proposer(), "next".into()).await;
