@@ -196,8 +196,9 @@ pub(crate) fn blank_parts(frame: &[u8], offset: u64) -> usize {
     count
 }
 
-/// Whether all bytes are zero. Adds them up instead of stopping at the first other one, because
-/// that is what compilers turn into wide instructions.
+/// Whether all bytes are zero. Comparing slices is fast in every build; a loop over bytes is not,
+/// and 64 MiB are looked at whenever a log is opened.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |sum, byte| sum | byte) == 0)
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|chunk| ZEROS.starts_with(chunk))
 }

@@ -40,7 +40,6 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tracing::warn;
 
 use disk::{Disk, RealDisk};
 pub use error::WalError;
@@ -90,12 +89,6 @@ impl Wal {
             Some(opened) => opened,
             None => recover::begin(disk.as_ref(), dir, &options)?,
         };
-        if let Some(torn) = &opened.torn {
-            warn!(
-                segment = %torn.segment.display(), offset = torn.offset, bytes = torn.bytes,
-                "erased an unfinished write at the end of the Raft log"
-            );
-        }
         let recovered = describe(&opened)?;
         let map = std::mem::take(&mut opened.map);
         let log = Log::new(opened.marks.extent.clone(), recovered.last.clone());
