@@ -15,8 +15,8 @@ use crate::types::revision::Revision;
 
 /// Leaves of the index swept in one step.
 const LEAVES: usize = 8;
-/// Records deleted in one step: bounds how long apply waits for it to a few milliseconds.
-const RECORDS: usize = 512;
+/// Records deleted in one step: bounds how long apply waits for it to a millisecond or two.
+const RECORDS: usize = 256;
 
 /// A compaction being carried out.
 pub(in crate::state) struct Sweep {
