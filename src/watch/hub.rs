@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 
-use super::catchup::{Cohort, fitting};
+use super::catchup::{Cohort, Round};
 use super::core::{Core, Store};
 use super::limits::{REPLAYED_BYTES, REPLAYED_REVISIONS};
 use super::metrics::Metrics;
@@ -129,45 +129,23 @@ impl Inner {
 
     /// One round; false when nobody behind has room.
     async fn catch_up_round(&self) -> bool {
-        let Some(cohort) = self.core.lock().muster(self.source.compacted()) else { return false };
-        let (revisions, end) = match self.source.recent(cohort.from - 1) {
-            Some(batches) => {
-                let (batches, end) = fitting(batches, cohort.to);
-                (batches.into_iter().map(|batch| Arc::new(Revision::new(batch))).collect(), end)
-            }
-            None => match self.read_history(&cohort).await {
-                Ok(read) => read,
-                Err(HistoryError::Compacted { .. }) => return true,
-                Err(HistoryError::Store(error)) => {
-                    tracing::error!(error, from = cohort.from, "cannot read history for watchers");
-                    tokio::time::sleep(RETRY).await;
-                    return true;
-                }
-            },
+        let cohort = match self.core.lock().round(&*self.source) {
+            Round::Idle => return false,
+            Round::Done => return true,
+            Round::Read(cohort) => cohort,
         };
-        let mut core = self.core.lock();
-        let (revisions, end) = self.bridge(&core, revisions, end);
-        core.replay(&cohort, &revisions, end);
-        true
-    }
-
-    /// Adds what was dispatched while the round was reading, if memory holds it and it is not much.
-    fn bridge(
-        &self,
-        core: &Core,
-        mut revisions: Vec<Arc<Revision>>,
-        end: i64,
-    ) -> (Vec<Arc<Revision>>, i64) {
-        if end < core.dispatched
-            && let Some(batches) = self.source.recent(end)
-        {
-            let (batches, end) = fitting(batches, core.dispatched);
-            if end == core.dispatched {
-                revisions.extend(batches.into_iter().map(|batch| Arc::new(Revision::new(batch))));
-                return (revisions, end);
+        match self.read_history(&cohort).await {
+            Ok((revisions, end)) => {
+                self.core.lock().finish(&cohort, &*self.source, revisions, end);
+            }
+            // The next round ends those that lost their place.
+            Err(HistoryError::Compacted { .. }) => {}
+            Err(HistoryError::Store(error)) => {
+                tracing::error!(error, from = cohort.from, "cannot read history for watchers");
+                tokio::time::sleep(RETRY).await;
             }
         }
-        (revisions, end)
+        true
     }
 
     async fn read_history(

@@ -11,8 +11,10 @@ pub const WATCHERS: usize = 1_000_000;
 /// request, so a count alone bounds nothing.
 pub const RANGE_BYTES_PER_STREAM: usize = 32 << 20;
 
-/// Responses waiting on one stream before its watchers fall behind; etcd's channel holds as many.
-pub const QUEUED_RESPONSES: usize = 128;
+/// Responses waiting on one stream before its watchers fall behind. What they weigh is bounded by
+/// bytes; this bounds their number, and is large enough that a stream with thousands of watchers
+/// need not catch up in thousands of rounds.
+pub const QUEUED_RESPONSES: usize = 1_024;
 
 /// Bytes of events waiting on one stream before its watchers fall behind. One response may be
 /// larger: an empty queue takes any.
@@ -24,6 +26,9 @@ pub const QUEUED_BYTES_IN_ALL: usize = 256 << 20;
 
 /// Watchers served by one catch-up round: they share one read of history.
 pub const COHORT: usize = 512;
+
+/// Revisions looked at in one catch-up round from memory, under the lock of the table.
+pub const WINDOW: usize = 2_048;
 
 /// Revisions in one catch-up response, as in etcd.
 pub const REPLAYED_REVISIONS: usize = 1_000;
