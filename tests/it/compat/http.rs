@@ -4,6 +4,7 @@ use crate::compat::assert_same;
 use crate::support::http::{Answer, request};
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
+use crate::support::wait::eventually;
 
 const PATHS: &[(&str, &str)] = &[
     ("GET", "/version"),
@@ -54,6 +55,11 @@ fn the_client_port_answers_http_like_etcd() {
     let Some(folder) = reference::folder() else { return };
     let play = |kind: &Kind| -> Vec<String> {
         let server = Server::start(kind);
+        // etcd agrees on it through its log, a moment after it is ready.
+        eventually("the cluster version to be decided", || {
+            let version = request(server.address(), "GET", "/version").body;
+            (!version.contains("not_decided")).then_some(())
+        });
         PATHS
             .iter()
             .map(|(method, path)| {
