@@ -24,6 +24,8 @@ pub struct Limits {
     pub election_timeout: Duration,
     /// Bytes of all large range responses being made and sent at one time.
     pub range_bytes_in_flight: usize,
+    /// Answering a unary request later than this is worth a line in the log.
+    pub slow_request: Duration,
     /// Whether the duration of every method is measured.
     pub extensive_metrics: bool,
 }

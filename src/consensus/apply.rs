@@ -23,8 +23,6 @@ use crate::types::ids::MemberId;
 const MAX_GATHERED_REQUESTS: usize = 2048;
 /// Writes between two turns of upkeep, so that compaction goes on under load.
 const WRITES_PER_UPKEEP: u32 = 16;
-/// etcd's threshold for telling of a slow apply.
-const SLOW_APPLY: Duration = Duration::from_millis(100);
 
 /// Owns the state machine and answers clients.
 pub(crate) struct ApplyThread {
@@ -32,6 +30,8 @@ pub(crate) struct ApplyThread {
     pub(crate) work: mpsc::Receiver<Work>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: MemberId,
+    /// Applying longer than this is worth a line in the log.
+    pub(crate) slow: Duration,
     pub(crate) supervisor: Supervisor,
 }
 
@@ -158,11 +158,11 @@ impl ApplyThread {
 
     fn note_duration(&self, began: Instant, requests: usize) {
         let took = self.shared.clock.now().duration_since(began);
-        if took > SLOW_APPLY {
+        if took > self.slow {
             self.shared.metrics.slow_applies.inc();
             tracing::warn!(
                 took = ?took,
-                "expected-duration" = ?SLOW_APPLY,
+                "expected-duration" = ?self.slow,
                 requests,
                 "apply request took too long"
             );

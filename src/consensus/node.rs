@@ -71,6 +71,8 @@ pub struct Settings {
     pub snapshot_count: u64,
     /// Log entries kept behind a snapshot for members that lag.
     pub snapshot_catchup_entries: u64,
+    /// Applying longer than this is worth a line in the log.
+    pub slow_apply: Duration,
 }
 
 impl Default for Settings {
@@ -84,6 +86,7 @@ impl Default for Settings {
             max_request_bytes: 1536 * 1024,
             snapshot_count: 100_000,
             snapshot_catchup_entries: 5000,
+            slow_apply: Duration::from_millis(100),
         }
     }
 }
@@ -144,6 +147,7 @@ impl Node {
             work: queue,
             shared: Arc::clone(&shared),
             id: parts.id,
+            slow: parts.settings.slow_apply,
             supervisor: parts.supervisor.clone(),
         };
         parts

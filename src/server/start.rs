@@ -193,6 +193,7 @@ fn settings(config: &Config) -> Settings {
         request_timeout: Settings::default().request_timeout,
         snapshot_count: config.member.snapshot_count,
         snapshot_catchup_entries: config.member.snapshot_catchup_entries,
+        slow_apply: config.member.warning_apply_duration,
     }
 }
 
@@ -271,6 +272,7 @@ fn backend(
             watch_progress_interval: member.watch_progress_notify_interval,
             election_timeout: member.election_timeout,
             range_bytes_in_flight: Limits::RANGE_BYTES_IN_FLIGHT,
+            slow_request: member.warning_unary_request_duration,
             extensive_metrics: member.metrics == MetricsMode::Extensive,
         },
         health,

@@ -16,7 +16,7 @@ use super::Shared;
 use super::body::{Answer, Body, Encoded, refuse, respond};
 use super::frame::Frames;
 use super::stream::Messages;
-use crate::api::method::Method;
+use crate::api::method::{Kind, Method};
 use crate::api::status;
 
 /// What the metadata of a call asks for.
@@ -67,7 +67,9 @@ impl Meter {
         if let Some(counters) = counters {
             counters.started.inc();
         }
-        let timed = counters.is_some_and(|counters| counters.seconds.is_some());
+        // A watch or a keep-alive stream is not slow because it lives long.
+        let timed = method.kind() == Kind::Unary
+            || counters.is_some_and(|counters| counters.seconds.is_some());
         let began = timed.then(|| shared.clock.now());
         Self { shared, method, began, finished: false }
     }
@@ -89,8 +91,19 @@ impl Meter {
         }
         let Some(counters) = self.shared.metrics.of(self.method) else { return };
         counters.handled(code);
-        if let (Some(seconds), Some(began)) = (&counters.seconds, self.began) {
-            seconds.observe((self.shared.clock.now() - began).as_secs_f64());
+        let Some(took) = self.began.map(|began| self.shared.clock.now() - began) else { return };
+        if let Some(seconds) = &counters.seconds {
+            seconds.observe(took.as_secs_f64());
+        }
+        let expected = self.shared.backend.limits.slow_request;
+        if self.method.kind() == Kind::Unary && took > expected {
+            tracing::warn!(
+                took = ?took,
+                "expected-duration" = ?expected,
+                request = self.method.name(),
+                code = status::code_label(code),
+                "apply request took too long"
+            );
         }
     }
 }

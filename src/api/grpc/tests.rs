@@ -127,6 +127,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
             watch_progress_interval: Duration::from_secs(600),
             election_timeout: Duration::from_secs(1),
             range_bytes_in_flight: Limits::RANGE_BYTES_IN_FLIGHT,
+            slow_request: Duration::from_millis(300),
             extensive_metrics: false,
         },
         health,

@@ -67,7 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Duration,
         "5s",
         "Clients that ping more often than this are disconnected.",
-    ),
+    )
+    .idle("pings are answered however often they come"),
     Setting::new(
         "grpc-keepalive-interval",
         Kind::Duration,
@@ -129,7 +130,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "true",
         "Shorten the first election after a start.",
-    ),
+    )
+    .idle("a single member leads at once"),
     Setting::new("max-snapshots", Kind::Uint(64), "5", "Snapshot files kept.").idle(OWN_SPACE),
     Setting::new("max-wals", Kind::Uint(64), "5", "Log segments kept.").idle(OWN_SPACE),
     Setting::new(

@@ -2,6 +2,7 @@
 
 use super::{Kind, Setting};
 
+const NO_DIALLING: &str = "this server never dials itself";
 const AUTH: &str = "users and roles";
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -33,9 +34,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "Certificate this server shows when it dials itself.",
     )
-    .at(&["client-transport-security.client-cert-file"]),
+    .at(&["client-transport-security.client-cert-file"])
+    .idle(NO_DIALLING),
     Setting::new("client-key-file", Kind::Text, "", "Its private key.")
-        .at(&["client-transport-security.client-key-file"]),
+        .at(&["client-transport-security.client-key-file"])
+        .idle(NO_DIALLING),
     Setting::new(
         "auto-tls",
         Kind::Bool,

@@ -3,6 +3,7 @@
 use super::{Kind, Setting, Stage};
 
 const CHECKS: &str = "comparing data between members";
+const OWN_PACE: &str = "compaction finds its own pace between the writes";
 const NO_BLOCKING: &str = "defragmentation never blocks here";
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -48,14 +49,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "1000",
         "Revisions removed in one step of a compaction.",
     )
-    .old(&["experimental-compaction-batch-limit"]),
+    .old(&["experimental-compaction-batch-limit"])
+    .idle(OWN_PACE),
     Setting::new(
         "compaction-sleep-interval",
         Kind::Duration,
         "10ms",
         "Pause between two steps of a compaction.",
     )
-    .old(&["experimental-compaction-sleep-interval"]),
+    .old(&["experimental-compaction-sleep-interval"])
+    .idle(OWN_PACE),
     Setting::new(
         "feature-gates",
         Kind::Gates,
