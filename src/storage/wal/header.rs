@@ -2,11 +2,14 @@
 //!
 //! Because vote, committed mark and extent are repeated here, older segments can be removed as
 //! soon as none of their entries is alive.
+//!
+//! The checksum covers the whole block, and no sector of it is zero: a zero sector proves that the
+//! block was never written completely, anything else that is wrong with it is damage.
 
 use bytes::{Buf, BufMut, Bytes, TryGetError};
 
 use super::extent::Extent;
-use super::frame::is_zero;
+use super::frame::{SECTOR, is_zero};
 use super::types::LogPos;
 
 /// Bytes before the first frame.
@@ -14,8 +17,9 @@ pub(crate) const BLOCK: usize = 4096;
 const MAGIC: &[u8; 8] = b"etcd-wal";
 /// The format this build reads and writes.
 const VERSION: u32 = 1;
-/// Magic, version, and the length of the part covered by the checksum.
-const PREFIX: usize = 16;
+/// What the block is filled up with, up to the checksum.
+const FILL: u8 = 0xEE;
+const CHECKED: usize = BLOCK - 4;
 
 const UNZEROED: u32 = 1;
 const VOTE: u32 = 2;
@@ -68,25 +72,22 @@ impl Header {
         ];
         let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |sum, (_, bit)| sum | bit);
         let (first, next) = extent.bounds.unwrap_or_default();
-        let mut body = Vec::with_capacity(BLOCK);
-        body.put_u32_le(flags);
-        for number in [self.id, self.size, self.first_seq, first, next] {
-            body.put_u64_le(number);
-        }
-        body.put_u64_le(extent.purged.as_ref().map_or(0, |pos| pos.index));
-        for bytes in [extent.purged.as_ref().map(|pos| &pos.id), vote.as_ref(), committed.as_ref()]
-        {
-            let bytes = bytes.map_or(&[][..], |bytes| bytes);
-            body.put_u16_le(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
-            body.put_slice(bytes);
-        }
         let mut block = Vec::with_capacity(BLOCK);
         block.put_slice(MAGIC);
         block.put_u32_le(VERSION);
-        block.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        block.put_slice(&body);
+        block.put_u32_le(flags);
+        for number in [self.id, self.size, self.first_seq, first, next] {
+            block.put_u64_le(number);
+        }
+        block.put_u64_le(extent.purged.as_ref().map_or(0, |pos| pos.index));
+        for bytes in [extent.purged.as_ref().map(|pos| &pos.id), vote.as_ref(), committed.as_ref()]
+        {
+            let bytes = bytes.map_or(&[][..], |bytes| bytes);
+            block.put_u16_le(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+            block.put_slice(bytes);
+        }
+        block.resize(CHECKED, FILL);
         block.put_u32_le(crc32c::crc32c(&block));
-        block.resize(BLOCK, 0);
         block
     }
 
@@ -95,22 +96,22 @@ impl Header {
         if is_zero(block) {
             return Err(NoHeader::Blank);
         }
-        let mut prefix = block.get(..PREFIX).ok_or(NoHeader::Bad)?;
-        let magic = prefix.split_off(..MAGIC.len()).ok_or(NoHeader::Bad)?;
-        if magic != MAGIC {
-            return Err(NoHeader::Bad);
-        }
-        let version = prefix.try_get_u32_le().map_err(|_| NoHeader::Bad)?;
+        let (covered, mut sum) = block.split_at_checked(CHECKED).ok_or(NoHeader::Bad)?;
+        let mut body = covered.strip_prefix(MAGIC).ok_or(NoHeader::Bad)?;
+        // The version comes before the checksum: another one may check itself differently.
+        let version = body.try_get_u32_le().map_err(|_| NoHeader::Bad)?;
         if version != VERSION {
             return Err(NoHeader::Version(version));
         }
-        let end = PREFIX + prefix.try_get_u32_le().map_err(|_| NoHeader::Bad)? as usize;
-        let (covered, mut sum) = block.split_at_checked(end).ok_or(NoHeader::Bad)?;
         if sum.try_get_u32_le().ok() != Some(crc32c::crc32c(covered)) {
             return Err(NoHeader::Bad);
         }
-        let body = covered.get(PREFIX..).unwrap_or_default();
         decode_body(body).map_err(|_| NoHeader::Bad)
+    }
+
+    /// Whether a block that is no header is one that was written in part only.
+    pub(crate) fn is_unfinished(block: &[u8]) -> bool {
+        block.chunks(SECTOR as usize).any(is_zero)
     }
 }
 

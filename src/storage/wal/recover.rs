@@ -258,7 +258,7 @@ struct TornSpare {
 
 /// The segment after the newest one is blank, or its very first write was cut short.
 fn first_spare(found: Option<&Found>, seq: u64) -> Result<Option<TornSpare>, WalError> {
-    let Some(Found { segment, header }) = found else { return Ok(None) };
+    let Some(Found { segment, .. }) = found else { return Ok(None) };
     let mut window = Window::new(segment);
     let end = window.used_end(0)?;
     if end == 0 {
@@ -272,25 +272,11 @@ fn first_spare(found: Option<&Found>, seq: u64) -> Result<Option<TornSpare>, Wal
     if durable >= seq {
         return damaged("its first block is damaged, although it was once safely on disk");
     }
-    // Header blocks use at most three sectors; the first one is never zero in a complete one.
-    let mut lacks_sector = *header == Err(NoHeader::Blank);
-    for sector in [0, 512, 1024] {
-        lacks_sector |= super::frame::is_zero(window.bytes(sector, 512)?)
-            && sector < u64::from(header_sectors(segment)?) * 512;
-    }
-    if lacks_sector {
+    if Header::is_unfinished(window.bytes(0, BLOCK as u64)?) {
         Ok(Some(TornSpare { end, durable }))
     } else {
         damaged("its first block does not match its checksum")
     }
-}
-
-/// How many sectors a header's own length field says it covers.
-fn header_sectors(segment: &Segment) -> Result<u32, WalError> {
-    let mut field = [0; 4];
-    segment.file.read(&mut field, 12).map_err(WalError::io("read", &segment.path))?;
-    let covered = u32::from_le_bytes(field).saturating_add(20);
-    Ok(covered.div_ceil(512).min(3))
 }
 
 /// Writes the frames again that may be in memory only. If an fsync failed before the last stop,

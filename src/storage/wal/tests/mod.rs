@@ -6,6 +6,7 @@ mod faults;
 mod model;
 mod use_cases;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,17 +75,23 @@ pub(super) fn purge(wal: &Wal, to: LogPos) -> io::Result<()> {
     outcome.recv().unwrap()
 }
 
-/// Copies a log that is in use, as a crash would find it. Newest first: files go oldest first, so
-/// that no state is copied that never existed.
-pub(super) fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().rev() {
-        let name = file.file_name().unwrap();
-        match std::fs::copy(file, to.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            copied => assert!(copied.is_ok(), "{copied:?}"),
+/// The segment files of a log, by name.
+pub(super) type Image = BTreeMap<String, Vec<u8>>;
+
+/// The log as a crash at this moment would leave it, also while it is in use. Listing a folder and
+/// reading its files is not atomic, so that it is done again until nothing came or went meanwhile.
+pub(super) fn take(dir: &Path) -> Image {
+    let names = || -> BTreeSet<String> {
+        let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name());
+        let names = files.map(|name| name.into_string().unwrap());
+        names.filter(|name| name.ends_with(".wal")).collect()
+    };
+    loop {
+        let before = names();
+        let read = |name: &String| Some((name.clone(), std::fs::read(dir.join(name)).ok()?));
+        let image: Image = before.iter().filter_map(read).collect();
+        if before == names() && image.len() == before.len() {
+            return image;
         }
     }
 }
