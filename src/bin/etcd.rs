@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     {
         return say(&cli::config::run(rest, environment()));
     }
-    match config::load(&arguments, environment()).map(server::run) {
+    let load = || config::load(&arguments, environment());
+    match load().map(|loaded| server::run(loaded, &load)) {
         Err(exit) => say(&exit),
         Ok(Ok(Ending::Signal(signal))) => end_by(signal.number()),
         Ok(Ok(Ending::Failed)) => ExitCode::FAILURE,

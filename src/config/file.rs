@@ -121,10 +121,20 @@ impl Walk<'_> {
         let hint = match (neighbour, moved, table::nearest(path, known())) {
             (Some(key), ..) => format!("; did you mean {}?", join(section, key)),
             (None, Some(path), _) | (None, None, Some(path)) => format!("; did you mean {path}?"),
-            (None, None, None) => String::new(),
+            (None, None, None) => nested_hint(last, known()),
         };
         self.fault(line, &format!("unknown key {path}{hint}"));
     }
+}
+
+/// For a key that is misspelt and in the wrong section at once.
+fn nested_hint(last: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let known: Vec<&'static str> = known.collect();
+    let key = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    table::nearest(last, known.iter().map(|path| key(path)))
+        .and_then(|nearest| known.iter().find(|path| key(path) == nearest))
+        .map(|path| format!("; did you mean {path}?"))
+        .unwrap_or_default()
 }
 
 fn join(section: &str, key: &str) -> String {

@@ -32,8 +32,6 @@ pub struct Member {
     pub heartbeat_interval: Duration,
     /// Silence of the leader after which an election begins.
     pub election_timeout: Duration,
-    /// Whether the first election after a start need not wait a full timeout.
-    pub initial_election_tick_advance: bool,
     /// Bytes of live data above which only deletes are admitted; zero means 2 GiB, negative none.
     pub quota_backend_bytes: i64,
     /// Operations in one transaction.
@@ -42,8 +40,6 @@ pub struct Member {
     pub max_request_bytes: usize,
     /// HTTP/2 streams of one client connection.
     pub max_concurrent_streams: u32,
-    /// A client that pings more often than this is sent away.
-    pub grpc_keepalive_min_time: Duration,
     /// Pause between the server's pings; zero turns them off.
     pub grpc_keepalive_interval: Duration,
     /// Wait for the answer to such a ping; zero turns them off.
@@ -95,12 +91,10 @@ impl Default for Member {
             snapshot_catchup_entries: 5_000,
             heartbeat_interval: Duration::from_millis(100),
             election_timeout: Duration::from_secs(1),
-            initial_election_tick_advance: true,
             quota_backend_bytes: 0,
             max_txn_ops: 128,
             max_request_bytes: 1_572_864,
             max_concurrent_streams: u32::MAX,
-            grpc_keepalive_min_time: Duration::from_secs(5),
             grpc_keepalive_interval: Duration::from_secs(2 * 60 * 60),
             grpc_keepalive_timeout: Duration::from_secs(20),
             socket_reuse_port: false,

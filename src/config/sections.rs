@@ -27,14 +27,8 @@ pub struct Cluster {
     pub initial_cluster_state: ClusterState,
     /// Mixed into member and cluster ids, so that two clusters never mix.
     pub token: String,
-    /// Whether membership changes that endanger the quorum are refused.
-    pub strict_reconfig_check: bool,
     /// Whether a candidate first asks whether it could win.
     pub pre_vote: bool,
-    /// Whether to forget every other member and start alone with the data at hand.
-    pub force_new_cluster: bool,
-    /// Learners allowed at a time.
-    pub max_learners: usize,
 }
 
 impl Default for Cluster {
@@ -44,10 +38,7 @@ impl Default for Cluster {
             initial_members: vec![("default".into(), vec![localhost(2380)])],
             initial_cluster_state: ClusterState::New,
             token: "etcd-cluster".into(),
-            strict_reconfig_check: true,
             pre_vote: true,
-            force_new_cluster: false,
-            max_learners: 1,
         }
     }
 }
@@ -213,27 +204,17 @@ impl Retention {
 pub struct AutoCompaction {
     /// What is kept.
     pub retention: Retention,
-    /// Revisions removed in one step.
-    pub batch_limit: usize,
-    /// Pause between two steps.
-    pub sleep_interval: Duration,
 }
 
 impl Default for AutoCompaction {
     fn default() -> Self {
-        Self {
-            retention: Retention::Periodic(Duration::ZERO),
-            batch_limit: 1_000,
-            sleep_interval: Duration::from_millis(10),
-        }
+        Self { retention: Retention::Periodic(Duration::ZERO) }
     }
 }
 
 /// What may be switched on and off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// Whether the JSON gateway is served under `/v3/`.
-    pub grpc_gateway: bool,
     /// Whether writes are acknowledged before they are on disk: fast, and lost with the power.
     pub unsafe_no_fsync: bool,
     /// Whether the leader replicates the remaining life of leases.
@@ -244,11 +225,6 @@ pub struct Features {
 
 impl Default for Features {
     fn default() -> Self {
-        Self {
-            grpc_gateway: true,
-            unsafe_no_fsync: false,
-            lease_checkpoint: false,
-            lease_checkpoint_persist: false,
-        }
+        Self { unsafe_no_fsync: false, lease_checkpoint: false, lease_checkpoint_persist: false }
     }
 }

@@ -109,7 +109,6 @@ fn every_branch_of_the_tree_is_reached_by_its_flags() {
     assert_eq!(config.tls.min, TlsVersion::V13);
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Console));
     assert_eq!(config.member.metrics, MetricsMode::Extensive);
-    assert!(!config.features.grpc_gateway);
     assert_eq!(config.member.max_concurrent_streams, u32::MAX);
     assert_eq!(config.member.watch_progress_notify_interval, Duration::from_secs(600));
     assert!(config.features.lease_checkpoint && config.features.lease_checkpoint_persist);

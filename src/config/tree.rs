@@ -78,13 +78,11 @@ impl View<'_> {
             snapshot_catchup_entries: self.count("snapshot-catchup-entries"),
             heartbeat_interval: Duration::from_millis(self.count("heartbeat-interval")),
             election_timeout: Duration::from_millis(self.count("election-timeout")),
-            initial_election_tick_advance: self.on("initial-election-tick-advance"),
             quota_backend_bytes: self.0.get("quota-backend-bytes"),
             max_txn_ops: self.size("max-txn-ops"),
             max_request_bytes: self.size("max-request-bytes"),
             // Zero is no limit, not no service.
             max_concurrent_streams: if streams == 0 { u32::MAX } else { streams },
-            grpc_keepalive_min_time: self.time("grpc-keepalive-min-time"),
             grpc_keepalive_interval: self.time("grpc-keepalive-interval"),
             grpc_keepalive_timeout: self.time("grpc-keepalive-timeout"),
             socket_reuse_port: self.on("socket-reuse-port"),
@@ -126,10 +124,7 @@ impl View<'_> {
                 _ => ClusterState::New,
             },
             token: self.text("initial-cluster-token"),
-            strict_reconfig_check: self.on("strict-reconfig-check"),
             pre_vote: self.on("pre-vote"),
-            force_new_cluster: self.on("force-new-cluster"),
-            max_learners: usize::try_from(self.0.get::<i64>("max-learners")).unwrap_or_default(),
         }
     }
 
@@ -225,17 +220,11 @@ impl View<'_> {
             faults.push(fault);
             usual.retention
         });
-        let limit = usize::try_from(self.0.get::<i64>("compaction-batch-limit")).unwrap_or(0);
-        AutoCompaction {
-            retention,
-            batch_limit: if limit == 0 { usual.batch_limit } else { limit },
-            sleep_interval: self.time_or("compaction-sleep-interval", usual.sleep_interval),
-        }
+        AutoCompaction { retention }
     }
 
     fn features(&self) -> Features {
         Features {
-            grpc_gateway: self.on("enable-grpc-gateway"),
             unsafe_no_fsync: self.on("unsafe-no-fsync"),
             lease_checkpoint: self.on("LeaseCheckpoint"),
             lease_checkpoint_persist: self.on("LeaseCheckpointPersist"),

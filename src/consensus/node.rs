@@ -350,7 +350,9 @@ fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count.max(1)),
         max_in_snapshot_log_to_keep: settings.snapshot_catchup_entries,
         // A follower further behind than this is sent a snapshot, so the log must reach as far.
-        replication_lag_threshold: settings.snapshot_count + settings.snapshot_catchup_entries,
+        replication_lag_threshold: settings
+            .snapshot_count
+            .saturating_add(settings.snapshot_catchup_entries),
         // Cutting the log entry by entry would send the core into the file system all the time.
         purge_batch_size: (settings.snapshot_count / 10).clamp(1, 256),
         install_snapshot_timeout: 10 * 60 * 1000,

@@ -10,7 +10,7 @@ mod watchdog;
 
 use std::sync::Arc;
 
-use crate::config::Loaded;
+use crate::config::{Exit, Loaded};
 use crate::systemd::Notifier;
 use crate::tasks::{Signal, Signals, Supervisor};
 use crate::telemetry::logging::{self, LogHandle};
@@ -28,11 +28,14 @@ pub enum Ending {
     Failed,
 }
 
+/// Reads the configuration anew, from the same places as the first time.
+pub type Reread<'a> = dyn Fn() -> Result<Loaded, Exit> + Sync + 'a;
+
 /// Runs a node until it is told to stop or cannot go on.
 ///
 /// # Errors
 /// If the log or the runtime cannot be set up; everything later is logged.
-pub fn run(loaded: Loaded) -> Result<Ending, ServerError> {
+pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
     // Whatever we create is for us alone; certificates and data are secrets.
     let _inherited = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let log = logging::init(&log_options(&loaded))?;
@@ -43,7 +46,7 @@ pub fn run(loaded: Loaded) -> Result<Ending, ServerError> {
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;
-    let ending = runtime.block_on(live(loaded, log.clone()));
+    let ending = runtime.block_on(live(loaded, log.clone(), reread));
     log.flush();
     ending
 }
@@ -83,7 +86,7 @@ fn introduce(loaded: &Loaded) {
 }
 
 /// The life of the node: start, serve, reload when told, stop.
-async fn live(loaded: Loaded, log: LogHandle) -> Result<Ending, ServerError> {
+async fn live(loaded: Loaded, log: LogHandle, reread: &Reread<'_>) -> Result<Ending, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let supervisor = Supervisor::new();
     let notifier = Arc::new(Notifier::from_env());
@@ -102,7 +105,7 @@ async fn live(loaded: Loaded, log: LogHandle) -> Result<Ending, ServerError> {
             return Ok(Ending::Failed);
         }
     };
-    let reloader = reload::Reloader::new(log, &running, Arc::clone(&notifier));
+    let reloader = reload::Reloader::new(log, &running, Arc::clone(&notifier), reread);
     let ending = loop {
         tokio::select! {
             signal = signals.next() => match signal {

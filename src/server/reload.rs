@@ -1,37 +1,73 @@
-//! SIGHUP: certificates are read again, log files opened again.
+//! SIGHUP: certificates and the log level are read again, log files opened again.
 
 use std::sync::Arc;
 
+use super::Reread;
 use super::start::Running;
 use crate::systemd::Notifier;
 use crate::telemetry::logging::LogHandle;
 use crate::transport::Credentials;
 
 /// What can be renewed while the node runs.
-pub(super) struct Reloader {
+pub(super) struct Reloader<'a> {
     log: LogHandle,
     credentials: Option<Credentials>,
     notifier: Arc<Notifier>,
+    reread: &'a Reread<'a>,
 }
 
-impl Reloader {
+impl<'a> Reloader<'a> {
     /// Of a node that serves.
-    pub(super) fn new(log: LogHandle, running: &Running, notifier: Arc<Notifier>) -> Self {
-        Self { log, credentials: running.credentials.clone(), notifier }
+    pub(super) fn new(
+        log: LogHandle,
+        running: &Running,
+        notifier: Arc<Notifier>,
+        reread: &'a Reread<'a>,
+    ) -> Self {
+        Self { log, credentials: running.credentials.clone(), notifier, reread }
     }
 
     /// Reads again what may have changed. What is broken is said and stays as it was.
     pub(super) fn reload(&self) {
         self.notifier.reloading();
-        tracing::info!("received signal; reloading certificates and log files");
+        tracing::info!("received signal; reloading certificates, log level and log files");
         self.log.reopen();
-        let status = match self.credentials.as_ref().map(Credentials::reload) {
-            Some(Err(error)) => {
-                tracing::error!(%error, "kept the old certificates: the new ones cannot be used");
-                "serving; the last reload failed, see the log"
-            }
-            Some(Ok(())) | None => "serving",
+        let renewed = [self.level(), self.certificates()];
+        let status = if renewed.contains(&false) {
+            "serving; the last reload failed, see the log"
+        } else {
+            "serving"
         };
         self.notifier.ready(status);
+    }
+
+    /// The level of the configuration as it reads now; everything else in it waits for a restart.
+    fn level(&self) -> bool {
+        let loaded = match (self.reread)() {
+            Ok(loaded) => loaded,
+            Err(exit) => {
+                let error = exit.stderr.trim();
+                tracing::error!(error, "kept the log level: the configuration cannot be used");
+                return false;
+            }
+        };
+        let level = loaded.config.log.level.as_str();
+        match self.log.set_level(level) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "kept the log level");
+                false
+            }
+        }
+    }
+
+    fn certificates(&self) -> bool {
+        match self.credentials.as_ref().map(Credentials::reload) {
+            Some(Err(error)) => {
+                tracing::error!(%error, "kept the old certificates: the new ones cannot be used");
+                false
+            }
+            Some(Ok(())) | None => true,
+        }
     }
 }

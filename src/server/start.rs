@@ -21,9 +21,7 @@ use crate::telemetry::metrics::{Registry, buckets};
 use crate::transport::Credentials;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
-use crate::upkeep::{
-    AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, min_lease_ttl, publish,
-};
+use crate::upkeep::{AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, publish};
 use crate::watch::Hub;
 
 /// How long a single member may take to lead itself: far longer than a slow disk needs to write a
@@ -154,7 +152,6 @@ fn open_state(
     let options = state::Options {
         checkpoint: Some(data_dir.checkpoint().join(CHECKPOINT)),
         quota: config.member.quota_backend_bytes,
-        min_lease_ttl: min_lease_ttl(config.member.election_timeout),
         supervisor: Some(supervisor.clone()),
         ..state::Options::default()
     };

@@ -38,7 +38,6 @@ pub(super) fn tables(
         lease_events: Vec::new(),
         waiters: Vec::new(),
         quota: quota::bytes(options.quota),
-        min_lease_ttl: options.min_lease_ttl,
     })
 }
 

@@ -29,8 +29,8 @@ use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
 
-/// How a machine is set up. Nothing here changes what applying an entry does to the state, except
-/// `min_lease_ttl`, which must be the same on every member.
+/// How a machine is set up. Only `quota` changes what applying an entry does, as in etcd: it should
+/// be the same on every member.
 #[derive(Clone)]
 pub struct Options {
     /// The file of the index checkpoint; none is kept without it.
@@ -41,21 +41,18 @@ pub struct Options {
     pub recent_bytes: usize,
     /// The space quota as configured: zero is the default, below zero is none.
     pub quota: i64,
-    /// Time to live that shorter leases are raised to, in seconds.
-    pub min_lease_ttl: i64,
     /// Runs the writer of checkpoints; without one they are written in place.
     pub supervisor: Option<Supervisor>,
 }
 
 impl Default for Options {
-    /// 64 MiB of values, 16 MiB of events, etcd's quota and lease limits, no checkpoint.
+    /// 64 MiB of values, 16 MiB of events, etcd's quota, no checkpoint.
     fn default() -> Self {
         Self {
             checkpoint: None,
             cache_bytes: 64 << 20,
             recent_bytes: 16 << 20,
             quota: 0,
-            min_lease_ttl: 2,
             supervisor: None,
         }
     }
@@ -295,7 +292,8 @@ impl Machine {
         let now = self.clock.now();
         if self.measured.is_none_or(|then| now - then > Duration::from_secs(1)) {
             self.measured = Some(now);
-            self.shared.metrics.allocated(self.engine.disk_bytes());
+            let live = self.shared.published.load().live;
+            self.shared.metrics.allocated(self.engine.disk_bytes().max(live));
         }
     }
 

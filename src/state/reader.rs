@@ -212,10 +212,10 @@ impl Reader {
 
     /// How much room the state takes.
     pub fn sizes(&self) -> Sizes {
-        Sizes {
-            allocated: self.shared.records.engine.disk_bytes(),
-            in_use: self.shared.published.load().live,
-        }
+        let in_use = self.shared.published.load().live;
+        // What is still in memory has its place on disk assigned only when it is written there.
+        let allocated = self.shared.records.engine.disk_bytes().max(in_use);
+        Sizes { allocated, in_use }
     }
 
     /// The space quota in bytes; the largest number when there is none.

@@ -8,6 +8,7 @@
 )]
 
 mod compat;
+mod config;
 mod ctl;
 mod durability;
 mod support;

@@ -103,7 +103,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Do not compare a member's address with its certificate.",
     )
     .at(&["peer-transport-security.skip-client-san-verification"])
-    .old(&["experimental-peer-skip-client-san-verification"]),
+    .old(&["experimental-peer-skip-client-san-verification"])
+    .idle("a single member has no peers to verify"),
     Setting::new(
         "self-signed-cert-validity",
         Kind::Uint(64),

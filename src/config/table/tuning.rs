@@ -15,7 +15,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .at(&[]),
     Setting::new("version", Kind::Bool, "false", "Print the version and stop.").at(&[]),
-    Setting::new("enable-grpc-gateway", Kind::Bool, "true", "Serve the JSON gateway under /v3/."),
+    Setting::new("enable-grpc-gateway", Kind::Bool, "true", "Serve the JSON gateway under /v3/.")
+        .idle("this version has no JSON gateway: /v3/ answers 404 either way"),
     Setting::new(
         "unsafe-no-fsync",
         Kind::Bool,
@@ -111,7 +112,8 @@ pub(super) const GATES: &[Setting] = &[
         Stage::Alpha,
         "Keep that remaining life across restarts; needs LeaseCheckpoint.",
     )
-    .old(&["experimental-enable-lease-checkpoint-persist"]),
+    .old(&["experimental-enable-lease-checkpoint-persist"])
+    .idle("what is replicated of a lease always survives a restart here"),
     gate("StopGRPCServiceOnDefrag", Stage::Alpha, "Report not serving during defragmentation.")
         .old(&["experimental-stop-grpc-service-on-defrag"])
         .idle(NO_BLOCKING),

@@ -25,7 +25,9 @@ impl Apply<'_> {
         if self.tables.leases.contains(id) {
             return Err(ApplyError::LeaseExists.into());
         }
-        let ttl = request.ttl.max(self.tables.min_lease_ttl);
+        // Whoever proposes has raised it to the shortest that its timers allow; a second is what a
+        // lease lives at the very least, whoever proposed it.
+        let ttl = request.ttl.max(1);
         self.tables.leases.store(Lease { id, ttl, remaining: 0 }, self.batch);
         self.tables.lease_events.push(LeaseEvent::Granted { id, ttl });
         Ok(LeaseGrantResponse { id: id.0, ttl, ..LeaseGrantResponse::default() })

@@ -48,8 +48,6 @@ pub(super) struct Tables {
     pub(super) waiters: Vec<Waiter>,
     /// In bytes.
     pub(super) quota: u64,
-    /// In seconds.
-    pub(super) min_lease_ttl: i64,
 }
 
 /// One request being applied.

@@ -28,8 +28,8 @@ fn grants_are_checked_and_short_ones_raised() {
         (LeaseGrantRequest { id: 7, ttl: MAX_TTL + 1 }, Err(ApplyError::TtlTooLarge)),
         (LeaseGrantRequest { id: 8, ttl: MAX_TTL }, Ok(MAX_TTL)),
         (LeaseGrantRequest { id: 0, ttl: 5 }, Err(ApplyError::LeaseNotFound)),
-        (LeaseGrantRequest { id: -3, ttl: 0 }, Ok(2)),
-        (LeaseGrantRequest { id: 9, ttl: -1 }, Ok(2)),
+        (LeaseGrantRequest { id: -3, ttl: 0 }, Ok(1)),
+        (LeaseGrantRequest { id: 9, ttl: -1 }, Ok(1)),
     ];
     for (request, expected) in cases {
         let outcome = store.run(Op::LeaseGrant(request));

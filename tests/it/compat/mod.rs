@@ -4,6 +4,7 @@ mod ctl;
 mod http;
 mod kv;
 mod lease;
+mod maintenance;
 mod txn;
 mod watch;
 

@@ -17,13 +17,24 @@ pub(crate) struct Answer {
 
 /// Sends one request without a body and reads the answer to its end.
 pub(crate) fn request(address: &str, method: &str, path: &str) -> Answer {
+    parse(&String::from_utf8_lossy(&exchange(address, method, path)))
+}
+
+/// The body of an answer that is no text.
+pub(crate) fn bytes(address: &str, path: &str) -> Vec<u8> {
+    let answer = exchange(address, "GET", path);
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    answer[end + 4..].to_vec()
+}
+
+fn exchange(address: &str, method: &str, path: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    parse(&String::from_utf8_lossy(&bytes))
+    bytes
 }
 
 fn parse(text: &str) -> Answer {

@@ -29,6 +29,7 @@ pub(crate) struct Session {
     pub(crate) lease: LeaseClient<Channel>,
     /// Maintenance service.
     pub(crate) maintenance: MaintenanceClient<Channel>,
+    channel: Channel,
     watch: WatchClient<Channel>,
     record: Vec<String>,
 }
@@ -42,9 +43,15 @@ impl Session {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
+            channel: channel.clone(),
             watch: WatchClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
             record: Vec::new(),
         }
+    }
+
+    /// The connection, for services few tests ask.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Writes a line into the record.
