@@ -213,7 +213,7 @@ impl Default for AutoCompaction {
 }
 
 /// What may be switched on and off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// Whether writes are acknowledged before they are on disk: fast, and lost with the power.
     pub unsafe_no_fsync: bool,
@@ -221,10 +221,4 @@ pub struct Features {
     pub lease_checkpoint: bool,
     /// Whether that remaining life survives a restart.
     pub lease_checkpoint_persist: bool,
-}
-
-impl Default for Features {
-    fn default() -> Self {
-        Self { unsafe_no_fsync: false, lease_checkpoint: false, lease_checkpoint_persist: false }
-    }
 }

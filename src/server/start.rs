@@ -28,6 +28,8 @@ use crate::watch::Hub;
 /// vote.
 const FIRST_LEADER: Duration = Duration::from_secs(60);
 
+/// Memory of the log for its newest entries, in bytes.
+const WAL_CACHE: usize = 4 << 20;
 /// File of the index checkpoint in its folder.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -164,6 +166,8 @@ fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions 
     let written =
         registry.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
     WalOptions {
+        // Consensus keeps the decoded tail itself; the log only bridges the moment before.
+        cache_bytes: WAL_CACHE,
         fsync: !config.features.unsafe_no_fsync,
         must_exist: matches!(plan, Plan::Restart { .. }),
         observer: Some(Arc::new(move |synced: Synced| {

@@ -21,7 +21,7 @@ pub enum WalError {
     },
     /// A segment file that must be there is not.
     #[error(
-        "log folder {} lacks segment {id:016x}.wal ({why}); replace this member, or restore the file from a backup", dir.display()
+        "log folder {} lacks segment {id:016x}.wal ({why}); if the member was started with another --wal-dir, give that one; otherwise replace the member, or restore the file from a backup", dir.display()
     )]
     Missing {
         /// The log folder.

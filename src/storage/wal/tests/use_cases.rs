@@ -184,24 +184,3 @@ fn a_reader_is_not_disturbed_by_writes_and_purges() {
     stop.store(true, Ordering::Relaxed);
     assert!(reader.join().unwrap() > 0);
 }
-
-/// Prints the latency of one entry at a time; for people who change the sync thread.
-#[test]
-#[ignore = "prints timings instead of checking something"]
-fn latency_of_single_entries() {
-    let dir = tempfile::tempdir().unwrap();
-    let (wal, _) = Wal::open(dir.path(), WalOptions::default()).unwrap();
-    let clock = crate::types::clock::Clock;
-    let mut took: Vec<_> = (0..20_000)
-        .map(|index| {
-            let start = clock.now();
-            append(&wal, entries(index..index + 1)).unwrap();
-            clock.now().duration_since(start)
-        })
-        .collect();
-    let late: Vec<_> = took.split_off(10_000);
-    for mut part in [took, late] {
-        part.sort();
-        println!("p50 {:?}, p99 {:?}", part[part.len() / 2], part[part.len() * 99 / 100]);
-    }
-}
