@@ -197,6 +197,11 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     Status::internal(format!("grpc: error unmarshalling request: {error}"))
 }
 
+/// A second message where the method takes one.
+pub fn one_message_too_many() -> Status {
+    Status::internal("this method takes one message, got another")
+}
+
 /// A body that ended too early.
 pub fn truncated() -> Status {
     Status::internal("unexpected EOF")

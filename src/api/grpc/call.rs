@@ -180,7 +180,7 @@ where
     }
 
     async fn only<Q: Message + Default>(&mut self) -> Result<Q, Status> {
-        let message = self.frames.next().await.unwrap_or_else(|| Err(status::truncated()))?;
+        let message = self.frames.only().await?;
         self.ticket.meter.received(message.len());
         Q::decode(message).map_err(|error| status::undecodable(&error))
     }

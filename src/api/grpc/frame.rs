@@ -71,6 +71,18 @@ impl<B: Body<Data = Bytes> + Unpin> Frames<B> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// The one message of a call that has no more. Waits for the end of the body too: to answer
+    /// before it came would reset the stream, and a client's late end of a stream that is gone
+    /// counts as its fault, of which HTTP/2 forgives a connection only so many.
+    pub(super) async fn only(&mut self) -> Result<Bytes, Status> {
+        let message = self.next().await.unwrap_or_else(|| Err(status::truncated()))?;
+        match self.next().await {
+            None => Ok(message),
+            Some(Ok(_)) => Err(status::one_message_too_many()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
     /// The usual case, one piece of body that is one message, without a second copy.
     fn whole(&self, data: &Bytes) -> Result<Option<Bytes>, Status> {
         if !self.buffer.is_empty() {
@@ -160,6 +172,21 @@ mod tests {
                 .collect();
             assert_eq!(sizes, [0, 10, 1_000], "pieces of {piece}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_single_message_is_taken_only_once_the_body_has_ended() {
+        let (pieces, body) = futures::channel::mpsc::unbounded();
+        let mut frames = Frames::new(StreamBody::new(body), 1_000);
+        let mut taken = Box::pin(frames.only());
+        let first = Ok::<_, std::io::Error>(Frame::data(written(&[10])));
+        pieces.unbounded_send(first).unwrap();
+        assert!(futures::poll!(&mut taken).is_pending(), "answered before the end");
+        drop(pieces);
+        assert!(taken.await.is_ok());
+        let body = stream::iter([Ok::<_, std::io::Error>(Frame::data(written(&[1, 2])))]);
+        let refused = Frames::new(StreamBody::new(body), 1_000).only().await;
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::Internal);
     }
 
     #[tokio::test]
