@@ -18,6 +18,7 @@ mod quiet;
 mod roots;
 mod serve;
 mod stream;
+mod together;
 mod verify;
 
 pub use credentials::{Credentials, Live};

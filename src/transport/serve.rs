@@ -11,7 +11,7 @@ use http::{Request, Response};
 
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
@@ -25,6 +25,7 @@ use super::listener::Bound;
 use super::metrics::Metrics;
 use super::quiet::Quiet;
 use super::stream::Stream;
+use super::together::{Arrivals, Together};
 use crate::tasks::{Stage, Stop, Supervisor};
 use crate::types::clock::Clock;
 
@@ -248,13 +249,15 @@ where
     // The two branches differ only in types: hyper has no common one for its connections.
     let result = match ready.protocol {
         Protocol::Http2 => {
-            let mut connection = pin!(http2(limits).serve_connection(stream, service));
+            let arrivals = Arrivals::default();
+            let connection = http2(limits, arrivals.clone()).serve_connection(stream, service);
+            let mut together = Together::new(connection, arrivals);
             tokio::select! {
                 biased;
-                result = connection.as_mut() => result,
+                result = &mut together => result,
                 () = shared.stop.stopped() => {
-                    connection.as_mut().graceful_shutdown();
-                    within(limits.drain, connection).await
+                    together.connection.as_mut().graceful_shutdown();
+                    within(limits.drain, together).await
                 }
             }
         }
@@ -284,8 +287,8 @@ async fn within(
     tokio::time::timeout(drain, connection).await.unwrap_or(Ok(()))
 }
 
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(limits: &Limits, arrivals: Arrivals) -> http2::Builder<Arrivals> {
+    let mut builder = http2::Builder::new(arrivals);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_concurrent_streams)
