@@ -27,7 +27,8 @@ pub struct Hash {
 /// What etcd feeds to the hash before the records: the name of the bucket they lie in there.
 const PREFIX: &[u8] = b"key";
 
-/// Hashes all records up to `asked`, zero for the current revision.
+/// Hashes all records up to `asked`, zero for the current revision. Up to a negative one there are
+/// none, and etcd says so instead of calling it compacted.
 pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, ReadError> {
     loop {
         let current = shared.published.load().revision;
@@ -38,14 +39,15 @@ pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, Rea
         if asked > current {
             return Err(ReadError::FutureRevision);
         }
-        if revision < state.compacted {
+        if asked >= 0 && revision < state.compacted {
             if asked == 0 {
                 continue;
             }
             return Err(ReadError::Compacted);
         }
         let mut hasher = Hasher::new(&state, revision);
-        let end = Revision::new(revision.saturating_add(1), 0).to_bytes();
+        // The bytes of a negative revision would sort above all others.
+        let end = Revision::new(revision.saturating_add(1).max(0), 0).to_bytes();
         for pair in view.scan(Space::Records, Bound::Unbounded, Bound::Excluded(&end)) {
             let (key, value) = pair.map_err(StateError::from)?;
             hasher.add(&key, &value)?;

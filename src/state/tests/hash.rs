@@ -70,3 +70,16 @@ fn a_compaction_at_a_tombstone_hashes_like_etcds() {
     store.put("y", "2");
     assert_eq!(hash(&store, 0), (1_948_301_107, 10));
 }
+
+#[test]
+fn up_to_a_negative_revision_there_is_nothing_to_hash() {
+    let mut store = filled();
+    for compacted in [-1, 5] {
+        for revision in [-1, -6, i64::MIN] {
+            assert_eq!(hash(&store, revision), (1_084_519_789, compacted));
+        }
+        if compacted < 0 {
+            store.compact(5);
+        }
+    }
+}

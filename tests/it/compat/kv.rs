@@ -192,7 +192,7 @@ async fn play_empty_compaction(session: &mut Session) {
 
 async fn play_compaction(session: &mut Session) {
     fill(session).await;
-    for revision in [0, 1, 5, 17, 18] {
+    for revision in [0, 1, 5, 17, 18, -1, i64::MIN] {
         hash(session, revision).await;
     }
     for revision in [5, 5, 3, 0, -7, 99, 14, 15, 17] {
@@ -203,7 +203,9 @@ async fn play_compaction(session: &mut Session) {
             ask(session, RangeRequest { revision: at, ..range("\0", "\0") }).await;
             ask(session, RangeRequest { revision: at, count_only: true, ..range("a", "c") }).await;
         }
-        hash(session, 0).await;
+        for at in [0, -1, -17] {
+            hash(session, at).await;
+        }
     }
     fill(session).await;
     hash(session, 0).await;

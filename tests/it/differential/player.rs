@@ -1,0 +1,362 @@
+//! Plays the steps of a sequence on one server and writes down what it answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use etcd::proto::etcdserverpb::{
+    CompactionRequest, DefragmentRequest, HashKvRequest, PutRequest, RangeRequest,
+};
+use etcd::types::clock::Clock;
+use tonic::{Response, Status};
+
+use super::answers::{self, Answer};
+use super::excluded::{self, CachedHashes};
+use super::generate::DISTANT;
+use super::revisions::Revisions;
+use super::step::{Action, Restart, Sequence, Step, Watch, Watcher};
+use super::stream::Stream;
+use crate::support::server::{Kind, Server};
+use crate::support::session::Session;
+
+/// How long anything may take before the server counts as stuck.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a player stopped before the end.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The machine was too slow for a step that depends on time: nothing can be said.
+    Void(String),
+    /// Something did not come, or the connection is gone.
+    Stuck(String),
+}
+
+/// A line of the record, with the step it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Line {
+    pub(super) step: usize,
+    pub(super) text: String,
+}
+
+/// What came of playing a sequence.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    pub(super) lines: Vec<Line>,
+    /// What no server may do.
+    pub(super) faults: Vec<String>,
+    /// Comparisons left out on purpose.
+    pub(super) left_out: usize,
+    pub(super) halt: Option<Halt>,
+}
+
+/// A server and one client of it.
+pub(super) struct Player {
+    server: Server,
+    pub(super) session: Session,
+    pub(super) revisions: Revisions,
+    pub(super) clock: Clock,
+    streams: BTreeMap<u32, Stream>,
+    hashes: CachedHashes,
+    step: usize,
+    played: Played,
+}
+
+/// Flags that differ from seed to seed: how often state is persisted, whether the disk is waited for.
+fn flags(seed: u64) -> Vec<&'static str> {
+    let mut flags = vec![
+        // Leases may then live for one second instead of two.
+        "--heartbeat-interval=20",
+        "--election-timeout=200",
+        "--experimental-watch-progress-notify-interval=150ms",
+    ];
+    flags.push(["--snapshot-count=100000", "--snapshot-count=20"][usize::from(seed % 2 == 0)]);
+    if seed % 4 != 0 {
+        flags.push("--unsafe-no-fsync");
+    }
+    flags
+}
+
+/// Plays a sequence on a fresh server of this kind.
+pub(super) async fn play(kind: &Kind, sequence: &Sequence) -> Played {
+    let flags = flags(sequence.seed);
+    let server = tokio::task::block_in_place(|| Server::start_with(kind, "http", &flags));
+    let session = Session::connect(&server.url()).await;
+    let mut player = Player {
+        server,
+        session,
+        revisions: Revisions { newest: 1, compacted: -1 },
+        clock: Clock,
+        streams: BTreeMap::new(),
+        hashes: CachedHashes::default(),
+        step: 0,
+        played: Played::default(),
+    };
+    if let Err(halt) = player.play_all(&sequence.steps).await {
+        if let Halt::Stuck(why) = &halt {
+            player.note(format!("stuck: {why}"));
+        }
+        player.played.halt = Some(halt);
+    }
+    for stream in player.streams.values_mut() {
+        player.played.faults.append(&mut stream.faults);
+    }
+    player.played
+}
+
+impl Player {
+    async fn play_all(&mut self, steps: &[Step]) -> Result<(), Halt> {
+        for (number, step) in steps.iter().enumerate() {
+            self.step = number;
+            if let Some(action) = step.action.clone() {
+                self.act(action).await?;
+            }
+        }
+        self.step = steps.len();
+        self.finish().await
+    }
+
+    async fn act(&mut self, action: Action) -> Result<(), Halt> {
+        match action {
+            Action::Range(request) => self.range(request).await,
+            Action::Put(request) => self.put(request).await,
+            Action::Delete(request) => {
+                let answer = self.session.kv.delete_range(request).await;
+                self.keep(answer);
+            }
+            Action::Txn(mut request) => {
+                self.revisions.txn(&mut request);
+                let mut answer = self.session.kv.txn(request.clone()).await;
+                if let Ok(answer) = &mut answer {
+                    excluded::order_ties_within(&request, answer.get_mut());
+                }
+                self.keep(answer);
+            }
+            Action::Compact(request) => self.compact(request).await?,
+            Action::Hash(request) => self.hash(request).await,
+            Action::Defragment(()) => {
+                let answer = self.session.maintenance.defragment(DefragmentRequest {}).await;
+                self.keep(answer);
+            }
+            Action::Watch(request) => self.watch(request).await?,
+            Action::Cancel(watcher) => self.cancel(&watcher).await?,
+            Action::IdleProgress(number) => {
+                if let Some(stream) = self.streams.get_mut(&number)
+                    && stream.watchers.is_empty()
+                {
+                    stream.idle_progress().await?;
+                }
+            }
+            Action::Close(number) => {
+                self.settle().await?;
+                self.drop_stream(number);
+            }
+            Action::Settle(()) => self.settle().await?,
+            Action::Restart(how) => self.restart(&how).await?,
+            lease => self.act_on_lease(lease).await?,
+        }
+        Ok(())
+    }
+
+    /// Writes a line.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.played.lines.push(Line { step: self.step, text: text.into() });
+    }
+
+    /// Writes an answer down and learns the newest revision from it.
+    pub(super) fn keep<T: Answer>(&mut self, answer: Result<Response<T>, Status>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                let mut answer = answer.into_inner();
+                let revision = answer.header().map_or(0, |header| header.revision);
+                self.revisions.newest = self.revisions.newest.max(revision);
+                let text = answers::text(&mut answer);
+                self.note(text);
+                Some(answer)
+            }
+            Err(status) => {
+                self.note(answers::refusal(&status));
+                None
+            }
+        }
+    }
+
+    /// Notes that something is left out of the comparison.
+    pub(super) fn leave_out(&mut self, what: &str) {
+        self.played.left_out += 1;
+        self.note(format!("left out: {what}"));
+    }
+
+    async fn range(&mut self, mut request: RangeRequest) {
+        self.revisions.range(&mut request);
+        let mut answer = self.session.kv.range(request.clone()).await;
+        if let Ok(answer) = &mut answer {
+            excluded::order_ties(&request, answer.get_mut());
+        }
+        self.keep(answer);
+    }
+
+    /// Everything there is.
+    pub(super) async fn everything(&mut self) {
+        let everything = b"\0".as_slice();
+        self.range(RangeRequest {
+            key: everything.into(),
+            range_end: everything.into(),
+            ..RangeRequest::default()
+        })
+        .await;
+    }
+
+    pub(super) async fn put(&mut self, request: PutRequest) {
+        let answer = self.session.kv.put(request).await;
+        self.keep(answer);
+    }
+
+    /// Compacts when all watchers are up to date: whether one that is behind survives, and whether a
+    /// previous value is still found, would depend on who is faster.
+    async fn compact(&mut self, mut request: CompactionRequest) -> Result<(), Halt> {
+        request.revision = self.revisions.resolve(request.revision);
+        if excluded::spoils_hashes(&request, self.revisions.compacted) {
+            self.leave_out("a first compaction at zero");
+            return Ok(());
+        }
+        self.settle().await?;
+        let answer = self.session.kv.compact(request).await;
+        if self.keep(answer).is_some() {
+            self.revisions.compacted = request.revision;
+            self.hashes.compacted(request.revision);
+        }
+        Ok(())
+    }
+
+    async fn hash(&mut self, mut request: HashKvRequest) {
+        request.revision = self.revisions.resolve(request.revision);
+        if self.hashes.holds(request.revision) {
+            return self.leave_out("a hash etcd remembers from a compaction");
+        }
+        let mut answer = self.session.maintenance.hash_kv(request).await;
+        if let Ok(answer) = &mut answer {
+            // Newer than 3.5: only ours fills it.
+            answer.get_mut().hash_revision = 0;
+        }
+        self.keep(answer);
+    }
+
+    async fn watch(&mut self, request: Watch) -> Result<(), Halt> {
+        let Some(mut create) = request.create else { return Ok(()) };
+        create.start_revision = self.revisions.resolve(create.start_revision);
+        let (start, compacted) = (create.start_revision, self.revisions.compacted);
+        let client = &self.session;
+        let stream = self
+            .streams
+            .entry(request.stream)
+            .or_insert_with(|| Stream::open(client.watch_client()));
+        let mut answer = stream.create(create).await?;
+        let id = answer.watch_id;
+        let mut texts = vec![answers::text(&mut answer)];
+        if !answer.canceled && start != 0 && start < compacted {
+            texts.push(answers::text(&mut stream.canceled(id).await?));
+            if let Some(watcher) = stream.watchers.get_mut(&id) {
+                watcher.ended = true;
+            }
+        }
+        texts.into_iter().for_each(|text| self.note(text));
+        Ok(())
+    }
+
+    /// Cancels when all watchers are up to date: etcd may drop events that are still queued.
+    async fn cancel(&mut self, watcher: &Watcher) -> Result<(), Halt> {
+        self.settle().await?;
+        self.cancel_now(watcher.stream, watcher.id).await
+    }
+
+    async fn cancel_now(&mut self, number: u32, id: i64) -> Result<(), Halt> {
+        let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
+        let answer = stream.cancel(id).await?;
+        if let Some(mut answer) = answer {
+            self.note(answers::text(&mut answer));
+        }
+        Ok(())
+    }
+
+    /// Brings every watcher up to date and writes down its events. Watchers that a compaction ended are
+    /// canceled first, because etcd answers no progress request while their client has not done so; and
+    /// revisions are written until no watcher waits for a future one, see [`DISTANT`].
+    pub(super) async fn settle(&mut self) -> Result<(), Halt> {
+        let ended: Vec<(u32, i64)> = self
+            .streams
+            .iter()
+            .flat_map(|(number, stream)| stream.watchers.iter().map(|it| (*number, it)))
+            .filter(|(_, (_, watcher))| watcher.ended)
+            .map(|(number, (id, _))| (number, *id))
+            .collect();
+        for (number, id) in ended {
+            self.cancel_now(number, id).await?;
+        }
+        let near = self.streams.iter().filter(|(number, _)| **number != DISTANT);
+        let starts = near.flat_map(|(_, stream)| stream.watchers.values());
+        let awaited = starts.map(|it| it.request.start_revision).max().unwrap_or(0);
+        while self.revisions.newest + 1 < awaited {
+            let before = self.revisions.newest;
+            self.put(PutRequest { key: "onward".into(), ..PutRequest::default() }).await;
+            if self.revisions.newest == before {
+                return Err(Halt::Stuck("a put made no revision".to_owned()));
+            }
+        }
+        let newest = self.revisions.newest;
+        for (number, stream) in &mut self.streams {
+            if *number != DISTANT {
+                stream.settle(newest).await?;
+            }
+        }
+        self.note_events();
+        Ok(())
+    }
+
+    fn note_events(&mut self) {
+        let mut texts = Vec::new();
+        for (number, stream) in &mut self.streams {
+            for (id, watcher) in &mut stream.watchers {
+                let events = watcher.drain().into_iter();
+                texts.extend(events.map(|event| format!("stream {number} watcher {id}: {event}")));
+            }
+        }
+        texts.into_iter().for_each(|text| self.note(text));
+    }
+
+    fn drop_stream(&mut self, number: u32) {
+        if let Some(mut stream) = self.streams.remove(&number) {
+            self.played.faults.append(&mut stream.faults);
+        }
+    }
+
+    /// Starts the server again on its data; watchers are up to date before and gone afterwards.
+    pub(super) async fn restart(&mut self, how: &Restart) -> Result<(), Halt> {
+        self.settle().await?;
+        for number in 0..=DISTANT {
+            self.drop_stream(number);
+        }
+        let server = &mut self.server;
+        tokio::task::block_in_place(|| {
+            if !how.kill {
+                server.process.signal("TERM");
+                server.process.wait_end();
+            }
+            server.restart();
+        });
+        self.session = Session::connect(&self.server.url()).await;
+        Ok(())
+    }
+
+    /// The end of every sequence: all events, all that is stored now, and the hash over its history.
+    async fn finish(&mut self) -> Result<(), Halt> {
+        self.settle().await?;
+        let distant = self.streams.get(&DISTANT).map(|stream| stream.watchers.keys());
+        let distant: Vec<i64> = distant.into_iter().flatten().copied().collect();
+        for id in distant {
+            self.cancel_now(DISTANT, id).await?;
+        }
+        self.note_events();
+        self.everything().await;
+        self.hash(HashKvRequest::default()).await;
+        Ok(())
+    }
+}
