@@ -6,7 +6,7 @@ use std::time::Duration;
 use etcd::types::clock::Clock;
 use tokio::sync::Mutex;
 
-use super::compare::{Parting, Verdict, side_by_side};
+use super::compare::{Counts, Parting, Verdict, side_by_side};
 use super::generate;
 use super::shrink::shrink;
 use super::step::Sequence;
@@ -59,8 +59,7 @@ struct Progress {
     started: u64,
     ended: usize,
     operations: usize,
-    lines: usize,
-    left_out: usize,
+    counts: Counts,
     void: Vec<u64>,
     findings: Vec<String>,
 }
@@ -84,27 +83,34 @@ pub(super) async fn run(kinds: &(Kind, Kind)) {
     let progress = progress.lock().await;
     let seconds = (Clock.now() - begun).as_secs();
     eprintln!(
-        "{} sequences from seed {} on: {} operations, {} lines compared, {} left out, \
-         {} sequences void {:?}, {} findings, {seconds} s",
+        "{} sequences from seed {} on: {} operations, {} lines compared, {} of them events, {} left \
+         out, {} sequences void {:?}, {} findings, {seconds} s",
         progress.ended,
         orders.seed,
         progress.operations,
-        progress.lines,
-        progress.left_out,
+        progress.counts.lines,
+        progress.counts.events,
+        progress.counts.left_out,
         progress.void.len(),
         progress.void,
         progress.findings.len(),
     );
     assert!(progress.findings.is_empty(), "\n{}", progress.findings.join("\n"));
-    let most = progress.ended * MOST_VOID / 100 + 1;
+    let most = most_void(progress.ended);
     assert!(progress.void.len() <= most, "the machine is too slow to compare leases that run out");
+}
+
+fn most_void(sequences: usize) -> usize {
+    sequences * MOST_VOID / 100 + 2
 }
 
 /// The seed of the next sequence, unless enough was played or found.
 async fn next_seed(orders: &Orders, progress: &Mutex<Progress>, elapsed: Duration) -> Option<u64> {
     let mut progress = progress.lock().await;
-    let planned = usize::try_from(progress.started).unwrap() * orders.length;
+    let started = usize::try_from(progress.started).unwrap();
+    let planned = (started - progress.void.len()) * orders.length;
     if progress.findings.len() >= ENOUGH
+        || progress.void.len() > most_void(started)
         || (planned >= orders.operations && elapsed >= orders.duration)
     {
         return None;
@@ -122,10 +128,11 @@ async fn file(
 ) {
     let finding = match verdict {
         Verdict::Parted(parting) => Some(report(kinds, orders, &sequence, parting).await),
-        Verdict::Same { lines, left_out } => {
+        Verdict::Same(counts) => {
             let mut progress = progress.lock().await;
-            progress.lines += lines;
-            progress.left_out += left_out;
+            progress.counts.lines += counts.lines;
+            progress.counts.events += counts.events;
+            progress.counts.left_out += counts.left_out;
             progress.operations += sequence.steps.len();
             None
         }

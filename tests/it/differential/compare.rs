@@ -8,12 +8,23 @@ use crate::support::server::Kind;
 
 /// How playing a sequence on two servers ended.
 pub(super) enum Verdict {
-    /// Nothing differs; so many lines were compared, so many steps left out.
-    Same { lines: usize, left_out: usize },
+    /// Nothing differs.
+    Same(Counts),
     /// The machine was too slow for the steps that depend on time.
     Void(String),
     /// The first difference.
     Parted(Parting),
+}
+
+/// How much was compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Lines of the record: answers and events.
+    pub(super) lines: usize,
+    /// Events of watchers among them.
+    pub(super) events: usize,
+    /// Steps left out on purpose.
+    pub(super) left_out: usize,
 }
 
 /// Where two records part.
@@ -64,7 +75,8 @@ fn judge(expected: &Played, subject: &Played) -> Verdict {
         let expected = "that not both servers, or the test, get stuck".to_owned();
         return Verdict::Parted(Parting { step, expected, got: why.clone() });
     }
-    Verdict::Same { lines: subject.lines.len(), left_out: subject.left_out }
+    let (lines, events, left_out) = (subject.lines.len(), subject.events, subject.left_out);
+    Verdict::Same(Counts { lines, events, left_out })
 }
 
 /// The first place where two records differ, the end of one among them.

@@ -7,10 +7,11 @@ use etcd::proto::etcdserverpb::request_op::Request;
 use etcd::proto::etcdserverpb::response_op::Response;
 use etcd::proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp,
-    TxnRequest, TxnResponse,
+    TxnRequest, TxnResponse, WatchCreateRequest,
 };
 use etcd::proto::mvccpb::KeyValue;
 use etcd::types::range::KeyRange;
+use tonic::{Code, Status};
 
 /// Up to so many elements Go sorts by insertion, which keeps ties in the order of keys.
 const STABLE: i64 = 12;
@@ -75,6 +76,19 @@ impl CachedHashes {
 /// the hash of the newest revision ever after.
 pub(super) fn spoils_hashes(request: &CompactionRequest, compacted: i64) -> bool {
     compacted < 0 && request.revision == 0
+}
+
+/// A watcher from revision -1 counts as not compacted before the first compaction, but etcd then reads
+/// no history for it, and misses what is written until it is done with that.
+pub(super) fn loses_events(request: &WatchCreateRequest, compacted: i64) -> bool {
+    request.start_revision == -1 && compacted == -1
+}
+
+/// Whether etcd might do after a crash what it refused. When it plays its log again nobody waits for
+/// answers, so it takes the ranges out of transactions; one that was refused because of the revision of
+/// a range is then carried out.
+pub(super) fn may_succeed_after_a_crash(refusal: &Status) -> bool {
+    refusal.code() == Code::OutOfRange
 }
 
 /// Elements that are equal where they are sorted come in no promised order from a sort that is not

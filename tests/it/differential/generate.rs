@@ -60,10 +60,10 @@ const WEIGHTS: [(u64, Kind); 21] = [
     (30, Kind::TimeToLive),
     (10, Kind::Leases),
     (8, Kind::Lapse),
-    (110, Kind::Watch),
-    (50, Kind::Cancel),
+    (200, Kind::Watch),
+    (40, Kind::Cancel),
     (6, Kind::IdleProgress),
-    (10, Kind::Close),
+    (6, Kind::Close),
     (40, Kind::Settle),
     (5, Kind::Restart),
     (3, Kind::Defragment),
@@ -73,7 +73,7 @@ const WEIGHTS: [(u64, Kind); 21] = [
 /// The sequence of a seed: the same seed and length always give the same steps.
 pub(super) fn sequence(seed: u64, length: usize) -> Sequence {
     let mut random = Random::new(seed);
-    let mut steps = Vec::with_capacity(length);
+    let mut steps = beginning();
     while steps.len() < length {
         match random.weighted(&WEIGHTS) {
             Kind::Bulk => steps.extend(bulk(&mut random)),
@@ -82,6 +82,12 @@ pub(super) fn sequence(seed: u64, length: usize) -> Sequence {
     }
     steps.truncate(length);
     Sequence { seed, steps }
+}
+
+/// Something to work with: most of the leases.
+fn beginning() -> Vec<Step> {
+    let grant = |id: &i64| Step::new(Action::Grant(LeaseGrantRequest { ttl: 600, id: *id }));
+    LEASES.iter().take(4).map(grant).collect()
 }
 
 fn action(random: &mut Random, kind: Kind) -> Action {
@@ -166,23 +172,19 @@ fn stream(random: &mut Random) -> u32 {
 
 /// A watcher from the past, the present or the future, with any of its options.
 fn watch(random: &mut Random) -> Watch {
-    let (key, range_end) = requests::interval(random);
-    let (mut stream, mut start_revision) = (stream(random), 0);
-    match random.below(1_000) {
-        0..400 => {}
-        400..640 => start_revision = NEWEST - random.up_to(60),
-        640..760 => start_revision = random.up_to(8),
-        760..830 => start_revision = COMPACTED + random.up_to(4) - 2,
-        830..930 => start_revision = NEWEST + 1 + random.up_to(6),
-        930..950 => start_revision = random.pick(&[-1, -2, i64::MIN]),
-        _ => {
-            stream = DISTANT;
-            start_revision = random.pick(&[NEWEST + 1_000_000, i64::MAX, 1 << 40]);
-        }
-    }
-    if stream == DISTANT && start_revision <= NEWEST + 100 {
-        start_revision = NEWEST + 1_000_000 + random.up_to(9);
-    }
+    let everything = || (Bytes::from_static(b"\0"), Bytes::from_static(b"\0"));
+    let wide = random.chance(250);
+    let (key, range_end) = if wide { everything() } else { requests::interval(random) };
+    let stream = stream(random);
+    let start_revision = match random.below(1_000) {
+        _ if stream == DISTANT => random.pick(&[NEWEST + 1_000_000, i64::MAX, 1 << 40]),
+        0..420 => 0,
+        420..660 => NEWEST - random.up_to(60),
+        660..780 => random.up_to(8),
+        780..860 => COMPACTED + random.up_to(4) - 2,
+        860..970 => NEWEST + 1 + random.up_to(6),
+        _ => random.pick(&[-1, -2, i64::MIN]),
+    };
     let filters = [vec![], vec![0], vec![1], vec![0, 1], vec![1, 1], vec![7]];
     let create = WatchCreateRequest {
         key,

@@ -118,6 +118,7 @@ impl Player {
     /// same whenever it comes.
     async fn lapse(&mut self, lapse: Lapse) -> Result<(), Halt> {
         let Some(grant) = lapse.grant else { return Ok(()) };
+        self.make_sure().await;
         self.settle().await?;
         let begun = self.clock.now();
         if !self.grant(grant).await {

@@ -43,7 +43,7 @@ async fn replay((reference, subject): &(Kind, Kind), path: &Path) {
     let sequence = Sequence::from_text(&text)
         .unwrap_or_else(|error| panic!("{} is no saved sequence: {error}", path.display()));
     match compare::side_by_side(reference, subject, &sequence).await {
-        Verdict::Same { lines, .. } => eprintln!("{lines} lines, no difference"),
+        Verdict::Same(counts) => eprintln!("no difference: {counts:?}"),
         Verdict::Void(why) => panic!("nothing can be said, the machine is too slow: {why}"),
         Verdict::Parted(parting) => panic!("{}", parting.describe(&sequence)),
     }

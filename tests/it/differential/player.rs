@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etcd::proto::etcdserverpb::{
-    CompactionRequest, DefragmentRequest, HashKvRequest, PutRequest, RangeRequest,
+    CompactionRequest, DefragmentRequest, HashKvRequest, PutRequest, RangeRequest, TxnRequest,
 };
 use etcd::types::clock::Clock;
 use tonic::{Response, Status};
@@ -43,6 +43,8 @@ pub(super) struct Played {
     pub(super) lines: Vec<Line>,
     /// What no server may do.
     pub(super) faults: Vec<String>,
+    /// Lines that are events of watchers.
+    pub(super) events: usize,
     /// Comparisons left out on purpose.
     pub(super) left_out: usize,
     pub(super) halt: Option<Halt>,
@@ -56,6 +58,8 @@ pub(super) struct Player {
     pub(super) clock: Clock,
     streams: BTreeMap<u32, Stream>,
     hashes: CachedHashes,
+    /// What was refused might be done when the log is played again.
+    doubtful: bool,
     step: usize,
     played: Played,
 }
@@ -87,6 +91,7 @@ pub(super) async fn play(kind: &Kind, sequence: &Sequence) -> Played {
         clock: Clock,
         streams: BTreeMap::new(),
         hashes: CachedHashes::default(),
+        doubtful: false,
         step: 0,
         played: Played::default(),
     };
@@ -122,20 +127,10 @@ impl Player {
                 let answer = self.session.kv.delete_range(request).await;
                 self.keep(answer);
             }
-            Action::Txn(mut request) => {
-                self.revisions.txn(&mut request);
-                let mut answer = self.session.kv.txn(request.clone()).await;
-                if let Ok(answer) = &mut answer {
-                    excluded::order_ties_within(&request, answer.get_mut());
-                }
-                self.keep(answer);
-            }
+            Action::Txn(request) => self.txn(request).await,
             Action::Compact(request) => self.compact(request).await?,
             Action::Hash(request) => self.hash(request).await,
-            Action::Defragment(()) => {
-                let answer = self.session.maintenance.defragment(DefragmentRequest {}).await;
-                self.keep(answer);
-            }
+            Action::Defragment(()) => self.defragment().await,
             Action::Watch(request) => self.watch(request).await?,
             Action::Cancel(watcher) => self.cancel(&watcher).await?,
             Action::IdleProgress(number) => {
@@ -194,6 +189,16 @@ impl Player {
         self.keep(answer);
     }
 
+    async fn txn(&mut self, mut request: TxnRequest) {
+        self.revisions.txn(&mut request);
+        let mut answer = self.session.kv.txn(request.clone()).await;
+        match &mut answer {
+            Ok(answer) => excluded::order_ties_within(&request, answer.get_mut()),
+            Err(status) => self.doubtful |= excluded::may_succeed_after_a_crash(status),
+        }
+        self.keep(answer);
+    }
+
     /// Everything there is.
     pub(super) async fn everything(&mut self) {
         let everything = b"\0".as_slice();
@@ -244,6 +249,10 @@ impl Player {
         let Some(mut create) = request.create else { return Ok(()) };
         create.start_revision = self.revisions.resolve(create.start_revision);
         let (start, compacted) = (create.start_revision, self.revisions.compacted);
+        if excluded::loses_events(&create, compacted) {
+            self.leave_out("a watcher from revision -1");
+            return Ok(());
+        }
         let client = &self.session;
         let stream = self
             .streams
@@ -319,6 +328,7 @@ impl Player {
                 texts.extend(events.map(|event| format!("stream {number} watcher {id}: {event}")));
             }
         }
+        self.played.events += texts.len();
         texts.into_iter().for_each(|text| self.note(text));
     }
 
@@ -328,8 +338,24 @@ impl Player {
         }
     }
 
+    /// Sees to it that the log is not played again from before here: a write takes along how far the log
+    /// was applied, and defragmenting stores it. Needed only after what
+    /// [`excluded::may_succeed_after_a_crash`] tells of.
+    pub(super) async fn make_sure(&mut self) {
+        if std::mem::take(&mut self.doubtful) {
+            self.put(PutRequest { key: "onward".into(), ..PutRequest::default() }).await;
+            self.defragment().await;
+        }
+    }
+
+    async fn defragment(&mut self) {
+        let answer = self.session.maintenance.defragment(DefragmentRequest {}).await;
+        self.keep(answer);
+    }
+
     /// Starts the server again on its data; watchers are up to date before and gone afterwards.
     pub(super) async fn restart(&mut self, how: &Restart) -> Result<(), Halt> {
+        self.make_sure().await;
         self.settle().await?;
         for number in 0..=DISTANT {
             self.drop_stream(number);

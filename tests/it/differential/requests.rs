@@ -49,8 +49,8 @@ const DEPTH: u32 = 3;
 /// A key; now and then none at all, which is refused.
 pub(super) fn key(random: &mut Random) -> Bytes {
     match random.below(1_000) {
-        0..8 => Bytes::new(),
-        8..30 => Bytes::from_static(b"missing"),
+        0..3 => Bytes::new(),
+        3..30 => Bytes::from_static(b"missing"),
         30..36 => Bytes::from(vec![b'k'; 600]),
         _ => Bytes::from_static(random.pick(&KEYS)),
     }
@@ -59,20 +59,20 @@ pub(super) fn key(random: &mut Random) -> Bytes {
 /// A key and a range end: single keys, prefixes, intervals forward and backward, open ends.
 pub(super) fn interval(random: &mut Random) -> (Bytes, Bytes) {
     let start = key(random);
-    match random.below(100) {
-        0..40 => (start, Bytes::new()),
-        40..60 => {
+    match random.below(1_000) {
+        0..400 => (start, Bytes::new()),
+        400..600 => {
             let end = prefix_end(&start).unwrap_or(Bytes::from_static(UNBOUNDED));
             (start, end)
         }
-        60..78 => {
+        600..780 => {
             let end = key(random);
             if start <= end { (start, end) } else { (end, start) }
         }
-        78..86 => (start, Bytes::from_static(b"\0")),
-        86..94 => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
-        94..96 => (start.clone(), start),
-        96..98 => {
+        780..860 => (start, Bytes::from_static(b"\0")),
+        860..940 => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
+        940..965 => (start.clone(), start),
+        965..994 => {
             let end = key(random);
             if start > end { (start, end) } else { (end, start) }
         }
