@@ -42,11 +42,12 @@ enum Kind {
     Settle,
     Restart,
     Defragment,
+    Pause,
     Bulk,
 }
 
 /// How often each kind of step comes up.
-const WEIGHTS: [(u64, Kind); 21] = [
+const WEIGHTS: [(u64, Kind); 22] = [
     (600, Kind::Range),
     (800, Kind::Put),
     (240, Kind::Delete),
@@ -67,6 +68,7 @@ const WEIGHTS: [(u64, Kind); 21] = [
     (40, Kind::Settle),
     (5, Kind::Restart),
     (3, Kind::Defragment),
+    (10, Kind::Pause),
     (3, Kind::Bulk),
 ];
 
@@ -130,6 +132,7 @@ fn action(random: &mut Random, kind: Kind) -> Action {
         Kind::Settle => Action::Settle(()),
         Kind::Restart => Action::Restart(Restart { kill: random.chance(600) }),
         Kind::Defragment => Action::Defragment(()),
+        Kind::Pause => Action::Pause(stream(random)),
     }
 }
 
@@ -200,29 +203,32 @@ fn watch(random: &mut Random) -> Watch {
     Watch { stream, create: Some(create) }
 }
 
-/// Large values that go in one revision, so that responses reach the size at which they are cut.
+/// Large values, of which four are deleted in one revision: responses reach the size at which they are
+/// cut, and a stream nobody reads meanwhile the size at which its watchers fall behind.
 fn bulk(random: &mut Random) -> Vec<Step> {
     let keys = ["g/1", "g/2", "g/3", "g/4"].map(Bytes::from);
-    let put = |key: &Bytes| PutRequest {
-        key: key.clone(),
-        value: Bytes::from(vec![b'g'; 800_000]),
-        ..PutRequest::default()
+    let put = |key: &Bytes| {
+        let value = Bytes::from(vec![b'g'; 800_000]);
+        Action::Put(PutRequest { key: key.clone(), value, ..PutRequest::default() })
     };
-    let mut steps: Vec<Step> = keys.iter().map(|key| Step::new(Action::Put(put(key)))).collect();
     let (key, range_end) = (Bytes::from_static(b"g"), Bytes::from_static(b"h"));
-    let start_revision = random.pick(&[0, NEWEST, NEWEST - 3]);
+    let stream = random.pick(&[0, 1, 2]);
     let create = WatchCreateRequest {
         key: key.clone(),
         range_end: range_end.clone(),
-        start_revision,
-        prev_kv: true,
+        start_revision: random.pick(&[0, NEWEST, NEWEST - 3]),
+        prev_kv: random.chance(800),
         fragment: random.chance(700),
         ..WatchCreateRequest::default()
     };
-    let watch = Watch { stream: random.pick(&[0, 1, 2]), create: Some(create) };
-    steps.push(Step::new(Action::Watch(watch)));
+    let watch = Action::Watch(Watch { stream, create: Some(create) });
+    let puts = keys.iter().map(put);
+    let mut actions: Vec<Action> = if random.chance(500) {
+        [watch, Action::Pause(stream)].into_iter().chain(puts).collect()
+    } else {
+        puts.chain([watch]).collect()
+    };
     let delete = DeleteRangeRequest { key, range_end, prev_kv: random.chance(500) };
-    steps.push(Step::new(Action::Delete(delete)));
-    steps.push(Step::new(Action::Settle(())));
-    steps
+    actions.extend([Action::Delete(delete), Action::Settle(())]);
+    actions.into_iter().map(Step::new).collect()
 }

@@ -17,6 +17,7 @@ mod shrink;
 mod step;
 mod stream;
 mod watcher;
+mod watching;
 
 use std::path::Path;
 

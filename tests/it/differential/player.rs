@@ -11,9 +11,8 @@ use tonic::{Response, Status};
 
 use super::answers::{self, Answer};
 use super::excluded::{self, CachedHashes};
-use super::generate::DISTANT;
 use super::revisions::Revisions;
-use super::step::{Action, Restart, Sequence, Step, Watch, Watcher};
+use super::step::{Action, Restart, Sequence, Step};
 use super::stream::Stream;
 use crate::support::server::{Kind, Server};
 use crate::support::session::Session;
@@ -56,12 +55,12 @@ pub(super) struct Player {
     pub(super) session: Session,
     pub(super) revisions: Revisions,
     pub(super) clock: Clock,
-    streams: BTreeMap<u32, Stream>,
+    pub(super) streams: BTreeMap<u32, Stream>,
     hashes: CachedHashes,
     /// What was refused might be done when the log is played again.
     doubtful: bool,
     step: usize,
-    played: Played,
+    pub(super) played: Played,
 }
 
 /// Flags that differ from seed to seed: how often state is persisted, whether the disk is waited for.
@@ -101,9 +100,7 @@ pub(super) async fn play(kind: &Kind, sequence: &Sequence) -> Played {
         }
         player.played.halt = Some(halt);
     }
-    for stream in player.streams.values_mut() {
-        player.played.faults.append(&mut stream.faults);
-    }
+    player.drop_streams();
     player.played
 }
 
@@ -131,22 +128,20 @@ impl Player {
             Action::Compact(request) => self.compact(request).await?,
             Action::Hash(request) => self.hash(request).await,
             Action::Defragment(()) => self.defragment().await,
-            Action::Watch(request) => self.watch(request).await?,
-            Action::Cancel(watcher) => self.cancel(&watcher).await?,
-            Action::IdleProgress(number) => {
-                if let Some(stream) = self.streams.get_mut(&number)
-                    && stream.watchers.is_empty()
-                {
-                    stream.idle_progress().await?;
-                }
-            }
-            Action::Close(number) => {
-                self.settle().await?;
-                self.drop_stream(number);
-            }
-            Action::Settle(()) => self.settle().await?,
             Action::Restart(how) => self.restart(&how).await?,
-            lease => self.act_on_lease(lease).await?,
+            Action::Grant(_)
+            | Action::Brief(_)
+            | Action::Revoke(_)
+            | Action::KeepAlive(_)
+            | Action::TimeToLive(_)
+            | Action::Leases(())
+            | Action::Lapse(_) => self.act_on_lease(action).await?,
+            Action::Watch(_)
+            | Action::Cancel(_)
+            | Action::IdleProgress(_)
+            | Action::Close(_)
+            | Action::Settle(())
+            | Action::Pause(_) => self.act_on_watch(action).await?,
         }
         Ok(())
     }
@@ -245,99 +240,6 @@ impl Player {
         self.keep(answer);
     }
 
-    async fn watch(&mut self, request: Watch) -> Result<(), Halt> {
-        let Some(mut create) = request.create else { return Ok(()) };
-        create.start_revision = self.revisions.resolve(create.start_revision);
-        let (start, compacted) = (create.start_revision, self.revisions.compacted);
-        if excluded::loses_events(&create, compacted) {
-            self.leave_out("a watcher from revision -1");
-            return Ok(());
-        }
-        let client = &self.session;
-        let stream = self
-            .streams
-            .entry(request.stream)
-            .or_insert_with(|| Stream::open(client.watch_client()));
-        let mut answer = stream.create(create).await?;
-        let id = answer.watch_id;
-        let mut texts = vec![answers::text(&mut answer)];
-        if !answer.canceled && start != 0 && start < compacted {
-            texts.push(answers::text(&mut stream.canceled(id).await?));
-            if let Some(watcher) = stream.watchers.get_mut(&id) {
-                watcher.ended = true;
-            }
-        }
-        texts.into_iter().for_each(|text| self.note(text));
-        Ok(())
-    }
-
-    /// Cancels when all watchers are up to date: etcd may drop events that are still queued.
-    async fn cancel(&mut self, watcher: &Watcher) -> Result<(), Halt> {
-        self.settle().await?;
-        self.cancel_now(watcher.stream, watcher.id).await
-    }
-
-    async fn cancel_now(&mut self, number: u32, id: i64) -> Result<(), Halt> {
-        let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
-        let answer = stream.cancel(id).await?;
-        if let Some(mut answer) = answer {
-            self.note(answers::text(&mut answer));
-        }
-        Ok(())
-    }
-
-    /// Brings every watcher up to date and writes down its events. Watchers that a compaction ended are
-    /// canceled first, because etcd answers no progress request while their client has not done so; and
-    /// revisions are written until no watcher waits for a future one, see [`DISTANT`].
-    pub(super) async fn settle(&mut self) -> Result<(), Halt> {
-        let ended: Vec<(u32, i64)> = self
-            .streams
-            .iter()
-            .flat_map(|(number, stream)| stream.watchers.iter().map(|it| (*number, it)))
-            .filter(|(_, (_, watcher))| watcher.ended)
-            .map(|(number, (id, _))| (number, *id))
-            .collect();
-        for (number, id) in ended {
-            self.cancel_now(number, id).await?;
-        }
-        let near = self.streams.iter().filter(|(number, _)| **number != DISTANT);
-        let starts = near.flat_map(|(_, stream)| stream.watchers.values());
-        let awaited = starts.map(|it| it.request.start_revision).max().unwrap_or(0);
-        while self.revisions.newest + 1 < awaited {
-            let before = self.revisions.newest;
-            self.put(PutRequest { key: "onward".into(), ..PutRequest::default() }).await;
-            if self.revisions.newest == before {
-                return Err(Halt::Stuck("a put made no revision".to_owned()));
-            }
-        }
-        let newest = self.revisions.newest;
-        for (number, stream) in &mut self.streams {
-            if *number != DISTANT {
-                stream.settle(newest).await?;
-            }
-        }
-        self.note_events();
-        Ok(())
-    }
-
-    fn note_events(&mut self) {
-        let mut texts = Vec::new();
-        for (number, stream) in &mut self.streams {
-            for (id, watcher) in &mut stream.watchers {
-                let events = watcher.drain().into_iter();
-                texts.extend(events.map(|event| format!("stream {number} watcher {id}: {event}")));
-            }
-        }
-        self.played.events += texts.len();
-        texts.into_iter().for_each(|text| self.note(text));
-    }
-
-    fn drop_stream(&mut self, number: u32) {
-        if let Some(mut stream) = self.streams.remove(&number) {
-            self.played.faults.append(&mut stream.faults);
-        }
-    }
-
     /// Sees to it that the log is not played again from before here: a write takes along how far the log
     /// was applied, and defragmenting stores it. Needed only after what
     /// [`excluded::may_succeed_after_a_crash`] tells of.
@@ -357,9 +259,7 @@ impl Player {
     pub(super) async fn restart(&mut self, how: &Restart) -> Result<(), Halt> {
         self.make_sure().await;
         self.settle().await?;
-        for number in 0..=DISTANT {
-            self.drop_stream(number);
-        }
+        self.drop_streams();
         let server = &mut self.server;
         tokio::task::block_in_place(|| {
             if !how.kill {
@@ -375,12 +275,7 @@ impl Player {
     /// The end of every sequence: all events, all that is stored now, and the hash over its history.
     async fn finish(&mut self) -> Result<(), Halt> {
         self.settle().await?;
-        let distant = self.streams.get(&DISTANT).map(|stream| stream.watchers.keys());
-        let distant: Vec<i64> = distant.into_iter().flatten().copied().collect();
-        for id in distant {
-            self.cancel_now(DISTANT, id).await?;
-        }
-        self.note_events();
+        self.cancel_distant().await?;
         self.everything().await;
         self.hash(HashKvRequest::default()).await;
         Ok(())

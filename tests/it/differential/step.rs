@@ -20,7 +20,7 @@ pub(super) struct Sequence {
 pub(super) struct Step {
     #[prost(
         oneof = "Action",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
     )]
     pub(super) action: Option<Action>,
 }
@@ -72,6 +72,9 @@ pub(super) enum Action {
     Restart(Restart),
     #[prost(message, tag = "20")]
     Defragment(()),
+    /// Takes nothing from a stream until something is asked of it, so that its watchers fall behind.
+    #[prost(uint32, tag = "21")]
+    Pause(u32),
 }
 
 /// Lease ids, renewed in this order on one stream.

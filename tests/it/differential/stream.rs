@@ -8,7 +8,7 @@ use etcd::proto::etcdserverpb::watch_request::RequestUnion;
 use etcd::proto::etcdserverpb::{
     WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -25,6 +25,8 @@ pub(super) struct Stream {
     requests: mpsc::Sender<WatchRequest>,
     responses: mpsc::UnboundedReceiver<Result<WatchResponse, Status>>,
     _reader: JoinSet<()>,
+    /// Whether responses are taken from the connection.
+    reading: watch::Sender<bool>,
     /// What each watcher got, by its id.
     pub(super) watchers: BTreeMap<i64, Collected>,
     /// Progress requests that may still be answered.
@@ -38,13 +40,14 @@ impl Stream {
     pub(super) fn open(mut client: WatchClient<Channel>) -> Self {
         let (requests, receiver) = mpsc::channel(16);
         let (sender, responses) = mpsc::unbounded_channel();
+        let (reading, mut gate) = watch::channel(true);
         let mut reader = JoinSet::new();
         reader.spawn(async move {
             let mut stream = match client.watch(ReceiverStream::new(receiver)).await {
                 Ok(answer) => answer.into_inner(),
                 Err(status) => return drop(sender.send(Err(status))),
             };
-            loop {
+            while gate.wait_for(|open| *open).await.is_ok() {
                 let next = match stream.message().await {
                     Ok(Some(response)) => Ok(response),
                     Ok(None) => Err(Status::internal("the stream ended")),
@@ -57,7 +60,12 @@ impl Stream {
             }
         });
         let (watchers, faults) = (BTreeMap::new(), Vec::new());
-        Self { requests, responses, _reader: reader, watchers, asked: 0, faults }
+        Self { requests, responses, _reader: reader, reading, watchers, asked: 0, faults }
+    }
+
+    /// Takes no more responses until one is waited for.
+    pub(super) fn pause(&mut self) {
+        self.reading.send_replace(false);
     }
 
     async fn send(&self, request: RequestUnion) -> Result<(), Halt> {
@@ -146,6 +154,7 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Result<WatchResponse, Halt> {
+        self.reading.send_replace(true);
         match self.responses.recv().await {
             Some(Ok(response)) => Ok(response),
             Some(Err(status)) => Err(Halt::Stuck(format!("a watch stream broke: {status:?}"))),
