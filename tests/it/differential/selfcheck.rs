@@ -52,15 +52,26 @@ fn relative_revisions_follow_what_is_known() {
 }
 
 #[tokio::test]
-async fn shrinking_leaves_only_the_steps_that_matter() {
-    let culprits = ["k17", "k63"];
-    let steps = (0..100).map(|i| Step::new(Action::Put(put(&format!("k{i}"))))).collect();
-    let fails = async |steps: &[Step]| {
-        let holds = |key: &&str| steps.contains(&Step::new(Action::Put(put(key))));
-        culprits.iter().all(holds)
+async fn shrinking_leaves_only_the_steps_and_parts_that_matter() {
+    let op = |key: &str| RequestOp { request: Some(Request::RequestPut(put(key))) };
+    let txn = |keys: &[&str]| {
+        let success = keys.iter().map(|key| op(key)).collect();
+        Step::new(Action::Txn(TxnRequest { success, ..TxnRequest::default() }))
     };
-    let left = shrink(steps, 1_000, fails).await;
-    assert_eq!(left, culprits.map(|key| Step::new(Action::Put(put(key)))));
+    let single = |i: usize| Step::new(Action::Put(put(&format!("k{i}"))));
+    let mut steps: Vec<Step> = (0..100).map(single).collect();
+    steps.insert(40, txn(&["a", "b", "c"]));
+    let fails = async |steps: &[Step]| {
+        let needs_b = |step: &Step| match &step.action {
+            Some(Action::Txn(txn)) => txn.success.contains(&op("b")),
+            _ => false,
+        };
+        steps.contains(&single(17)) && steps.iter().any(needs_b) && steps.contains(&single(63))
+    };
+    let left = shrink(steps.clone(), 1_000, fails).await;
+    assert_eq!(left, [single(17), txn(&["b"]), single(63)]);
+    let hurried = shrink(steps.clone(), 10, fails).await;
+    assert!(fails(&hurried).await && hurried.len() < steps.len());
 }
 
 #[test]
