@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use etcd::proto::etcdserverpb::request_op::Request;
 use etcd::proto::etcdserverpb::response_op::Response;
 use etcd::proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp,
-    TxnRequest, TxnResponse, WatchCreateRequest,
+    CompactionRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
+    WatchCreateRequest,
 };
 use etcd::proto::mvccpb::KeyValue;
 use etcd::types::range::KeyRange;
@@ -25,22 +25,38 @@ const VALUE: i32 = 4;
 /// duplicates lets pass in some forms, the put fails half way and the process ends on purpose. Such
 /// puts become plain ones.
 pub(super) fn spare_the_reference(txn: &mut TxnRequest) {
+    let deleted = deletions(txn);
+    visit(txn, &mut |op| {
+        if let Some(Request::RequestPut(put)) = &mut op.request
+            && deleted.iter().any(|range| range.contains(&put.key))
+        {
+            (put.ignore_value, put.ignore_lease) = (false, false);
+        }
+    });
+}
+
+/// Whether a transaction may delete a key and write it anew. A compaction at the revision of one that
+/// did takes the new record away as well: etcd looks only as far as the deletion. The next look at the
+/// key ends the process.
+pub(super) fn may_recreate(txn: &mut TxnRequest) -> bool {
+    let deleted = deletions(txn);
+    let mut found = false;
+    visit(txn, &mut |op| {
+        if let Some(Request::RequestPut(put)) = &op.request {
+            found |= deleted.iter().any(|range| range.contains(&put.key));
+        }
+    });
+    found
+}
+
+fn deletions(txn: &mut TxnRequest) -> Vec<KeyRange> {
     let mut deleted = Vec::new();
     visit(txn, &mut |op| {
-        if let Some(Request::RequestDeleteRange(DeleteRangeRequest { key, range_end, .. })) =
-            &op.request
-        {
-            deleted.push(KeyRange::new(key.clone(), range_end.clone()));
+        if let Some(Request::RequestDeleteRange(delete)) = &op.request {
+            deleted.push(KeyRange::new(delete.key.clone(), delete.range_end.clone()));
         }
     });
-    visit(txn, &mut |op| {
-        if let Some(Request::RequestPut(PutRequest { key, ignore_value, ignore_lease, .. })) =
-            &mut op.request
-            && deleted.iter().any(|range| range.contains(key))
-        {
-            (*ignore_value, *ignore_lease) = (false, false);
-        }
-    });
+    deleted
 }
 
 fn visit(txn: &mut TxnRequest, look: &mut impl FnMut(&mut RequestOp)) {

@@ -1,6 +1,6 @@
 //! Plays the steps of a sequence on one server and writes down what it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use etcd::proto::etcdserverpb::{
@@ -57,6 +57,8 @@ pub(super) struct Player {
     pub(super) clock: Clock,
     pub(super) streams: BTreeMap<u32, Stream>,
     hashes: CachedHashes,
+    /// Revisions of transactions that may have deleted a key and written it anew.
+    recreating: BTreeSet<i64>,
     /// What was refused might be done when the log is played again.
     doubtful: bool,
     step: usize,
@@ -90,6 +92,7 @@ pub(super) async fn play(kind: &Kind, sequence: &Sequence) -> Played {
         clock: Clock,
         streams: BTreeMap::new(),
         hashes: CachedHashes::default(),
+        recreating: BTreeSet::new(),
         doubtful: false,
         step: 0,
         played: Played::default(),
@@ -188,7 +191,13 @@ impl Player {
         self.revisions.txn(&mut request);
         let mut answer = self.session.kv.txn(request.clone()).await;
         match &mut answer {
-            Ok(answer) => excluded::order_ties_within(&request, answer.get_mut()),
+            Ok(answer) => {
+                let answer = answer.get_mut();
+                excluded::order_ties_within(&request, answer);
+                if excluded::may_recreate(&mut request) {
+                    self.recreating.extend(answer.header.as_ref().map(|header| header.revision));
+                }
+            }
             Err(status) => self.doubtful |= excluded::may_succeed_after_a_crash(status),
         }
         self.keep(answer);
@@ -216,6 +225,10 @@ impl Player {
         request.revision = self.revisions.resolve(request.revision);
         if excluded::spoils_hashes(&request, self.revisions.compacted) {
             self.leave_out("a first compaction at zero");
+            return Ok(());
+        }
+        if self.recreating.contains(&request.revision) {
+            self.leave_out("a compaction at a revision that may have deleted a key and written it");
             return Ok(());
         }
         self.settle().await?;
