@@ -10,6 +10,7 @@
 mod compat;
 mod config;
 mod ctl;
+mod differential;
 mod durability;
 mod support;
 mod systemd;

@@ -1,5 +1,6 @@
 //! The hash over the history of the store, as etcd computes it.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use crate::state::error::{ReadError, StateError};
 use crate::state::mvcc::record;
 use crate::state::shared::{Published, Shared};
-use crate::storage::engine::Space;
+use crate::storage::engine::{Space, View};
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
 
@@ -27,7 +28,8 @@ pub struct Hash {
 /// What etcd feeds to the hash before the records: the name of the bucket they lie in there.
 const PREFIX: &[u8] = b"key";
 
-/// Hashes all records up to `asked`, zero for the current revision.
+/// Hashes all records up to `asked`, zero for the current revision. Up to a negative one there are
+/// none, and etcd says so instead of calling it compacted.
 pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, ReadError> {
     loop {
         let current = shared.published.load().revision;
@@ -38,14 +40,16 @@ pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, Rea
         if asked > current {
             return Err(ReadError::FutureRevision);
         }
-        if revision < state.compacted {
+        if asked >= 0 && revision < state.compacted {
             if asked == 0 {
                 continue;
             }
             return Err(ReadError::Compacted);
         }
-        let mut hasher = Hasher::new(&state, revision);
-        let end = Revision::new(revision.saturating_add(1), 0).to_bytes();
+        let keep_at = if keeps_any(&view, &state, revision)? { revision } else { state.compacted };
+        let mut hasher = Hasher { state: &state, keep_at, hash: crc32c::crc32c(PREFIX) };
+        // The bytes of a negative revision would sort above all others.
+        let end = Revision::new(revision.saturating_add(1).max(0), 0).to_bytes();
         for pair in view.scan(Space::Records, Bound::Unbounded, Bound::Excluded(&end)) {
             let (key, value) = pair.map_err(StateError::from)?;
             hasher.add(&key, &value)?;
@@ -62,14 +66,28 @@ struct Hasher<'a> {
     hash: u32,
 }
 
-impl<'a> Hasher<'a> {
-    fn new(state: &'a Published, revision: i64) -> Self {
-        let everything = KeyRange::From(Bytes::new());
-        let keeps_any = state.root.count_at(&everything, revision) > 0;
-        let keep_at = if keeps_any { revision } else { state.compacted };
-        Self { state, keep_at, hash: crc32c::crc32c(PREFIX) }
+/// Whether etcd finds any key worth keeping at a revision. One that is deleted and written anew in the
+/// transaction of that very revision is none: etcd sees its deletion first.
+fn keeps_any(view: &View, state: &Published, revision: i64) -> Result<bool, StateError> {
+    let everything = KeyRange::From(Bytes::new());
+    let living = state.root.count_at(&everything, revision);
+    let mut overlooked = BTreeSet::new();
+    let from = Revision::new(revision.max(0), 0).to_bytes();
+    let end = Revision::new(revision.saturating_add(1).max(0), 0).to_bytes();
+    for pair in view.scan(Space::Records, Bound::Included(&from), Bound::Excluded(&end)) {
+        let (key, value) = pair?;
+        let (at, tombstone) = record::read_key(&key)?;
+        if tombstone {
+            let key = record::decode(at, value)?.key;
+            if state.root.get_at(&key, revision).is_some() {
+                overlooked.insert(key);
+            }
+        }
     }
+    Ok(living > overlooked.len() as u64)
+}
 
+impl Hasher<'_> {
     fn add(&mut self, stored_key: &[u8], value: &Bytes) -> Result<(), StateError> {
         let (at, tombstone) = record::read_key(stored_key)?;
         if at.main <= self.state.compacted {

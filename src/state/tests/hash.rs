@@ -70,3 +70,27 @@ fn a_compaction_at_a_tombstone_hashes_like_etcds() {
     store.put("y", "2");
     assert_eq!(hash(&store, 0), (1_948_301_107, 10));
 }
+
+#[test]
+fn up_to_a_negative_revision_there_is_nothing_to_hash() {
+    let mut store = filled();
+    for compacted in [-1, 5] {
+        for revision in [-1, -6, i64::MIN] {
+            assert_eq!(hash(&store, revision), (1_084_519_789, compacted));
+        }
+        if compacted < 0 {
+            store.compact(5);
+        }
+    }
+}
+
+/// etcd overlooks a key that its own revision deletes and writes anew, and falls into the same hole.
+#[test]
+fn a_key_deleted_and_written_anew_in_one_transaction_hashes_like_etcds() {
+    let mut store = Store::new();
+    store.put("c/y", "");
+    let everything = op_delete(delete("\0", "\0"));
+    store.txn(then(vec![op_put(put("b/1", "")), everything, op_put(put("c/y", "8"))]));
+    store.compact(2);
+    assert_eq!(hash(&store, 0), (1_346_045_644, 2));
+}

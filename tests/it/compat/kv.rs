@@ -1,7 +1,9 @@
 //! Range, Put, DeleteRange, Compact: every option, and every wrong one etcd survives.
 
+use etcd::proto::etcdserverpb::request_op::Request;
 use etcd::proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest,
+    CompactionRequest, DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp,
+    TxnRequest,
 };
 
 use crate::compat::side_by_side;
@@ -12,6 +14,7 @@ side_by_side!(put_options, play_put);
 side_by_side!(delete_range_options, play_delete);
 side_by_side!(compaction_and_hash, play_compaction);
 side_by_side!(compaction_of_an_empty_store, play_empty_compaction);
+side_by_side!(hash_of_keys_deleted_and_written_anew_at_once, play_rebirth);
 
 fn range(key: &'static str, end: &'static str) -> RangeRequest {
     RangeRequest { key: key.into(), range_end: end.into(), ..RangeRequest::default() }
@@ -192,7 +195,7 @@ async fn play_empty_compaction(session: &mut Session) {
 
 async fn play_compaction(session: &mut Session) {
     fill(session).await;
-    for revision in [0, 1, 5, 17, 18] {
+    for revision in [0, 1, 5, 17, 18, -1, i64::MIN] {
         hash(session, revision).await;
     }
     for revision in [5, 5, 3, 0, -7, 99, 14, 15, 17] {
@@ -203,8 +206,39 @@ async fn play_compaction(session: &mut Session) {
             ask(session, RangeRequest { revision: at, ..range("\0", "\0") }).await;
             ask(session, RangeRequest { revision: at, count_only: true, ..range("a", "c") }).await;
         }
-        hash(session, 0).await;
+        for at in [0, -1, -17] {
+            hash(session, at).await;
+        }
     }
     fill(session).await;
     hash(session, 0).await;
+}
+
+/// One transaction deletes everything and writes one key anew; a later write changes what is kept.
+async fn play_rebirth(session: &mut Session) {
+    let answer = session.kv.put(put("c", "1")).await;
+    session.keep("put", answer);
+    let everything = DeleteRangeRequest {
+        key: "\0".into(),
+        range_end: "\0".into(),
+        ..DeleteRangeRequest::default()
+    };
+    let ops = [
+        Request::RequestPut(put("b", "1")),
+        Request::RequestDeleteRange(everything),
+        Request::RequestPut(put("c", "2")),
+    ];
+    let success = ops.into_iter().map(|op| RequestOp { request: Some(op) }).collect();
+    let answer = session.kv.txn(TxnRequest { success, ..TxnRequest::default() }).await;
+    session.keep("txn", answer);
+    let answer = session.kv.compact(CompactionRequest { revision: 2, physical: true }).await;
+    session.keep("compaction", answer);
+    for revision in [0, 3] {
+        hash(session, revision).await;
+    }
+    let answer = session.kv.put(put("d", "1")).await;
+    session.keep("put", answer);
+    for revision in [0, 3, 4] {
+        hash(session, revision).await;
+    }
 }

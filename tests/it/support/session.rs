@@ -73,6 +73,11 @@ impl Session {
         answer.ok().map(Response::into_inner)
     }
 
+    /// The watch stub, for callers that drive a stream themselves.
+    pub(crate) fn watch_client(&self) -> WatchClient<Channel> {
+        self.watch.clone()
+    }
+
     /// Opens a watch stream.
     pub(crate) fn watch(&mut self) -> WatchSession {
         let (requests, receiver) = tokio::sync::mpsc::channel(64);
