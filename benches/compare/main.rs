@@ -1,89 +1,110 @@
-//! Real etcd and ours in turn, on this machine, with the same client, over mutual TLS:
-//! `cargo bench --bench compare -- --reference DIR [--seconds N] [--rounds N] [--plain]`.
+//! Real etcd and ours in turn, on this machine, with the same client: `cargo bench --bench compare`.
 //!
 //! Each workload runs on a fresh server of either kind, alternating, so that a machine whose speed
-//! drifts hurts both alike. The ratio in the last column is the median of the rounds' ratios.
+//! drifts hurts both alike. A ratio is the median of the rounds' ratios. The client works on one
+//! thread, and what it takes of it is told too: a client that is busy all the time hides how fast
+//! the server could be.
 
-mod load;
+mod big;
+mod fanout;
+mod figures;
+mod identity;
+mod idle;
+mod keys;
+mod kubernetes;
+mod leases;
+mod machine;
+mod measure;
+mod options;
+mod plot;
+mod process;
+mod report;
+mod requests;
 mod server;
+mod stall;
 mod table;
+mod targets;
+mod watching;
+mod wire;
+mod workloads;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use crate::figures::Row;
+use crate::identity::Identity;
+use crate::options::Options;
+use crate::server::{Program, Server};
+use crate::workloads::{Workload, workloads};
 
-use crate::load::{Load, Workload};
-use crate::server::{Identity, Program, Server};
-use crate::table::Table;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Everything measured, in the order of the table.
-const WORKLOADS: &[Workload] = &[
-    Workload { name: "put 256 B", in_flight: 1, connections: 1, load: Load::Put },
-    Workload { name: "put 256 B", in_flight: 100, connections: 1, load: Load::Put },
-    Workload { name: "put 256 B", in_flight: 1000, connections: 4, load: Load::Put },
-    Workload { name: "linearizable get", in_flight: 1, connections: 1, load: Load::Get },
-    Workload { name: "linearizable get", in_flight: 100, connections: 1, load: Load::Get },
-    Workload { name: "linearizable get", in_flight: 1000, connections: 4, load: Load::Get },
-];
-
-struct Options {
-    reference: PathBuf,
-    length: Duration,
-    rounds: usize,
-    plain: bool,
-}
-
-fn options() -> Result<Options, String> {
-    let mut options = Options {
-        reference: std::env::var_os("ETCD_REFERENCE_DIR").map(PathBuf::from).unwrap_or_default(),
-        length: Duration::from_secs(4),
-        rounds: 3,
-        plain: false,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        let number = |text: String| text.parse().map_err(|_| format!("{text} is not a number"));
-        match argument.as_str() {
-            "--reference" => options.reference = PathBuf::from(value()?),
-            "--seconds" => options.length = Duration::from_secs(number(value()?)?),
-            "--rounds" => options.rounds = number(value()?)? as usize,
-            "--plain" => options.plain = true,
-            // cargo itself adds this one.
-            "--bench" => {}
-            other => return Err(format!("unknown option {other}")),
-        }
-    }
-    if !options.reference.join("etcd").is_file() {
-        return Err("name the folder of real etcd: --reference DIR or ETCD_REFERENCE_DIR".into());
-    }
-    Ok(options)
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let options = options()?;
+fn main() -> Result<(), Error> {
+    let options = Options::read(std::env::args().skip(1))?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(compare(&options))
 }
 
-async fn compare(options: &Options) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let identity = Identity::new(options.plain)?;
+async fn compare(options: &Options) -> Result<(), Error> {
     let programs = [
-        Program::Reference(options.reference.join("etcd")),
-        Program::Ours(env!("CARGO_BIN_EXE_etcd").into()),
+        Program { name: "etcd", path: options.reference.join("etcd") },
+        Program { name: "ours", path: env!("CARGO_BIN_EXE_etcd").into() },
     ];
-    let mut table = Table::new(options.plain);
-    for workload in WORKLOADS {
-        let mut rounds = Vec::new();
-        for _ in 0..options.rounds {
-            let mut pair = Vec::new();
-            for program in &programs {
-                let server = Server::start(program, &identity)?;
-                pair.push(load::run(workload, &server, &identity, options.length).await?);
-            }
-            rounds.push(pair);
+    let mut rows = Vec::new();
+    for plain in [false, true] {
+        if if plain { !options.plain } else { !options.tls } {
+            continue;
         }
-        table.add(workload, &rounds);
+        let identity = Identity::new(plain)?;
+        let wanted = |workload: &Workload| {
+            options.wants(&workload.name) && (!plain || !options.tls || workload.plain_too)
+        };
+        for workload in workloads(options).iter().filter(|workload| wanted(workload)) {
+            let fresh = alternate(workload, &programs, &identity, options).await?;
+            fresh.iter().for_each(table::print);
+            rows.extend(fresh);
+        }
     }
-    Ok(())
+    if rows.is_empty() {
+        let names: Vec<_> = workloads(options).into_iter().map(|workload| workload.name).collect();
+        return Err(format!("nothing is called so; there are: {}", names.join(", ")).into());
+    }
+    let report = report::Report { options, programs: &programs, rows: &rows };
+    report.finish()
+}
+
+/// Plays a workload on both programs in turn, as often as asked.
+async fn alternate(
+    workload: &Workload,
+    programs: &[Program; 2],
+    identity: &Identity,
+    options: &Options,
+) -> Result<Vec<Row>, Error> {
+    let mut rows: Vec<Row> = Vec::new();
+    let [real, ours] = programs;
+    // Plaintext is a look aside unless it is all that is asked for.
+    let once = workload.once || (options.tls && identity.is_plain());
+    for _ in 0..if once { 1 } else { options.rounds } {
+        let mut pair = Vec::new();
+        for program in [real, ours] {
+            let mut server = Server::start(program, identity)?;
+            let played = workload.play(&mut server, identity, options).await;
+            pair.push(
+                played
+                    .map_err(|error| format!("{} on {}: {error}", workload.name, program.name))?,
+            );
+        }
+        let (Some(ours), Some(real)) = (pair.pop(), pair.pop()) else { continue };
+        for (place, (real, ours)) in real.into_iter().zip(ours).enumerate() {
+            let round = [real.2, ours.2];
+            match rows.get_mut(place) {
+                Some(row) => row.rounds.push(round),
+                None => rows.push(Row {
+                    name: real.0,
+                    in_flight: real.1,
+                    wire: identity.name(),
+                    rounds: vec![round],
+                }),
+            }
+        }
+    }
+    Ok(rows)
 }

@@ -1,153 +1,106 @@
-//! The servers' side: a fresh process on a fresh directory, its certificates, and what it costs.
+//! The servers' side: a process, its directory, how it starts, ends and starts again.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use etcd::certs::{Authority, Leaf, Purpose, Validity, write_certificate, write_key};
-use etcd::client::{Client, Options};
-use etcd::config::Tls;
 use etcd::types::clock::Clock;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use crate::Error;
+use crate::identity::Identity;
+use crate::keys;
+use crate::process::Usage;
+use crate::wire::Wire;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Clock ticks per second in `/proc`; fixed by the kernel's interface on Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// Room for the largest load on either side: real etcd stops at 2 GB otherwise.
+const QUOTA: &str = "--quota-backend-bytes=17179869184";
+/// Seconds without work after which memory has settled, and how long that may take.
+const QUIET_SECONDS: u32 = 3;
+const LONGEST_SETTLE_SECONDS: u32 = 90;
+/// Less of one core than this is no work.
+const QUIET_CPU: Duration = Duration::from_millis(50);
 
 /// Which program is measured.
-pub(crate) enum Program {
-    /// Real etcd.
-    Reference(PathBuf),
-    /// The daemon of this crate.
-    Ours(PathBuf),
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// How the tables call it.
+    pub(crate) name: &'static str,
+    pub(crate) path: PathBuf,
 }
 
 impl Program {
-    fn path(&self) -> &PathBuf {
-        match self {
-            Self::Reference(path) | Self::Ours(path) => path,
-        }
+    /// The first line it tells of itself.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub(crate) fn version(&self) -> Result<String, Error> {
+        let told = Command::new(&self.path).arg("--version").env_clear().output()?;
+        let told = String::from_utf8(told.stdout)?;
+        Ok(told.lines().next().unwrap_or_default().to_owned())
     }
 }
 
-/// Certificates for both sides, or none for plaintext.
-pub(crate) struct Identity {
-    folder: TempDir,
-    plain: bool,
-}
-
-impl Identity {
-    /// Makes an authority and one certificate for each side.
-    pub(crate) fn new(plain: bool) -> Result<Self, Error> {
-        let folder = tempfile::tempdir()?;
-        let validity = Validity::starting(Clock.unix(), DAY);
-        let authority = Authority::create("benchmark", validity)?;
-        write_certificate(&folder.path().join("ca.crt"), authority.certificate())?;
-        for (name, purpose) in [("server", Purpose::Server), ("client", Purpose::Client)] {
-            let hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-            let issued = authority.issue(&Leaf {
-                common_name: name.to_owned(),
-                hosts,
-                purpose,
-                validity,
-            })?;
-            write_certificate(&folder.path().join(format!("{name}.crt")), &issued.certificate)?;
-            write_key(&folder.path().join(format!("{name}.key")), &issued.key)?;
-        }
-        Ok(Self { folder, plain })
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.plain { "http" } else { "https" }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn server_flags(&self) -> Vec<String> {
-        if self.plain {
-            return Vec::new();
-        }
-        vec![
-            format!("--cert-file={}", self.file("server.crt").display()),
-            format!("--key-file={}", self.file("server.key").display()),
-            format!("--trusted-ca-file={}", self.file("ca.crt").display()),
-            "--client-cert-auth".to_owned(),
-        ]
-    }
-
-    /// Opens one connection of its own.
-    pub(crate) async fn connect(&self, address: &str) -> Result<Client, Error> {
-        let tls = (!self.plain).then(|| Tls {
-            cert_file: Some(self.file("client.crt")),
-            key_file: Some(self.file("client.key")),
-            trusted_ca_file: Some(self.file("ca.crt")),
-            ..Tls::default()
-        });
-        let endpoints = vec![format!("{}://{address}", self.scheme())];
-        Ok(Client::connect(&Options { endpoints, tls, ..Options::default() }).await?)
-    }
-}
-
-/// What a process has used up to a moment.
-pub(crate) struct Usage {
-    /// User and system time.
-    pub(crate) cpu: Duration,
-    /// Largest resident size so far.
-    pub(crate) peak_bytes: u64,
-}
-
-impl Usage {
-    /// What was used after `before`.
-    pub(crate) fn since(&self, before: &Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(before.cpu), peak_bytes: self.peak_bytes }
-    }
-}
-
-/// A running server; dropping it kills it.
+/// A running server; dropping it kills it and removes its directory.
 pub(crate) struct Server {
+    program: Program,
+    flags: Vec<String>,
+    folder: TempDir,
     child: Child,
     address: String,
-    _folder: TempDir,
 }
 
 impl Server {
-    /// Starts it on a port the system chooses and waits until it says which.
+    /// Starts it on an empty directory and waits until it says where it serves.
+    ///
+    /// # Errors
+    /// If it does not start.
     pub(crate) fn start(program: &Program, identity: &Identity) -> Result<Self, Error> {
         let folder = tempfile::tempdir()?;
         let client = format!("{}://127.0.0.1:0", identity.scheme());
         let peer = "http://127.0.0.1:0";
-        let mut child = Command::new(program.path())
-            .current_dir(folder.path())
-            .env_clear()
-            .arg("--data-dir=data")
-            .arg(format!("--listen-client-urls={client}"))
-            .arg(format!("--advertise-client-urls={client}"))
-            .arg(format!("--listen-peer-urls={peer}"))
-            .arg(format!("--initial-advertise-peer-urls={peer}"))
-            .arg(format!("--initial-cluster=default={peer}"))
-            .args(identity.server_flags())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let log = child.stderr.take().ok_or("no log")?;
-        let mut server = Self { child, address: String::new(), _folder: folder };
-        let mut lines = BufReader::new(log).lines();
-        for line in lines.by_ref() {
-            if let Some(address) = serving_address(&line?) {
-                server.address = address;
-                break;
+        let mut flags = identity.server_flags();
+        flags.extend([
+            "--data-dir=data".to_owned(),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+            QUOTA.to_owned(),
+        ]);
+        let (child, address) = launch(program, folder.path(), &flags)?;
+        Ok(Self { program: program.clone(), flags, folder, child, address })
+    }
+
+    /// Ends it with this signal and starts it again on its data. Tells how long it took from the
+    /// start of the program to the first linearizable answer.
+    ///
+    /// # Errors
+    /// If it does not end, start or answer.
+    pub(crate) async fn restart(
+        &mut self,
+        signal: Signal,
+        identity: &Identity,
+    ) -> Result<Duration, Error> {
+        let id = Pid::from_raw(self.child.id().try_into()?).ok_or("no process")?;
+        kill_process(id, signal)?;
+        self.child.wait()?;
+        let start = Clock.now();
+        (self.child, self.address) = launch(&self.program, self.folder.path(), &self.flags)?;
+        loop {
+            let answer = match identity.connect(&self.address, 1).await {
+                Ok(wires) => first_answer(&wires).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(()) => return Ok(start.elapsed()),
+                Err(error) if self.child.try_wait()?.is_some() => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
-        // Keeps the pipe empty, so that the server never waits for us.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        if server.address.is_empty() {
-            return Err(format!("{} did not start", program.path().display()).into());
-        }
-        Ok(server)
     }
 
     /// `host:port` of its client listener.
@@ -157,16 +110,23 @@ impl Server {
 
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage, Error> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').ok_or("odd stat")?.1.split_whitespace().collect();
-        // Fields 14 and 15 of the line; the first two are before the parenthesis.
-        let ticks: f64 =
-            fields.get(11..13).ok_or("short stat")?.iter().flat_map(|f| f.parse::<f64>()).sum();
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak")?;
-        let kib: u64 = peak.trim().trim_end_matches(" kB").parse()?;
-        Ok(Usage { cpu: Duration::from_secs_f64(ticks / TICKS_PER_SECOND), peak_bytes: kib * 1024 })
+        Usage::of(&self.child.id().to_string())
+    }
+
+    /// Waits until it has nothing to do any more, or for so long that it never will.
+    pub(crate) async fn settle(&self, quick: bool) -> Result<Usage, Error> {
+        let mut before = self.usage()?;
+        let mut quiet = 0;
+        for _ in 0..if quick { 1 } else { LONGEST_SETTLE_SECONDS } {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.usage()?;
+            quiet = if now.cpu.saturating_sub(before.cpu) < QUIET_CPU { quiet + 1 } else { 0 };
+            before = now;
+            if quiet == QUIET_SECONDS {
+                break;
+            }
+        }
+        Ok(before)
     }
 }
 
@@ -176,6 +136,36 @@ impl Drop for Server {
         let _dead = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+async fn first_answer(wires: &[Wire]) -> Result<(), Error> {
+    let mut client = wires.first().ok_or("no connection")?.kv();
+    client.range(keys::get(0)).await?;
+    Ok(())
+}
+
+fn launch(program: &Program, folder: &Path, flags: &[String]) -> Result<(Child, String), Error> {
+    let mut child = Command::new(&program.path)
+        .current_dir(folder)
+        .env_clear()
+        .args(flags)
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let log = child.stderr.take().ok_or("no log")?;
+    let mut lines = BufReader::new(log).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref() {
+        let line = line?;
+        if let Some(address) = serving_address(&line) {
+            // Keeps the pipe empty, so that the server never waits for us.
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+            return Ok((child, address));
+        }
+        said.push(line);
+    }
+    child.wait()?;
+    let last = said.iter().rev().take(3).rev().cloned().collect::<Vec<_>>().join("\n");
+    Err(format!("{} did not start:\n{last}", program.name).into())
 }
 
 fn serving_address(line: &str) -> Option<String> {

@@ -1,60 +1,86 @@
-//! The table: one row per workload and program, ratios of the rounds beside them.
+//! The tables, as text that reads well on a terminal and is Markdown too.
 
-use crate::load::{Measured, Workload};
+use std::fmt::Write;
 
-const HEAD: &str = "| workload | in flight | program | req/s | p50 µs | p99 µs | p99.9 µs | server CPU µs/req | peak RSS MB |\n|---|--:|---|--:|--:|--:|--:|--:|--:|";
+use crate::figures::{Figure, Row};
 
-/// Prints itself as it grows, so that a long run can be watched.
-pub(crate) struct Table;
+/// A client busier than this on its one thread may be what limits the rate.
+pub(crate) const CLIENT_BOUND: f64 = 0.9;
 
-impl Table {
-    /// Prints the head.
-    pub(crate) fn new(plain: bool) -> Self {
-        let wire = if plain { "plaintext" } else { "mutual TLS" };
-        println!("Client and server on the same machine, {wire}; medians of the rounds.\n\n{HEAD}");
-        Self
-    }
+/// The columns of the table of requests.
+const COLUMNS: [Figure; 8] = [
+    Figure::Rate,
+    Figure::P50,
+    Figure::P99,
+    Figure::P999,
+    Figure::Cpu,
+    Figure::Peak,
+    Figure::ServerBusy,
+    Figure::ClientBusy,
+];
 
-    /// Adds the rows of one workload: a pair (real, ours) per round.
-    pub(crate) fn add(&mut self, workload: &Workload, rounds: &[Vec<Measured>]) {
-        for (column, program) in ["etcd", "ours"].into_iter().enumerate() {
-            let of = |pick: &dyn Fn(&Measured) -> f64| {
-                median(rounds.iter().filter_map(|pair| pair.get(column)).map(pick).collect())
-            };
-            println!(
-                "| {} | {} | {program} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} |",
-                workload.name,
-                workload.in_flight,
-                of(&|run| run.rate),
-                of(&|run| f64::from(run.percentile(0.5))),
-                of(&|run| f64::from(run.percentile(0.99))),
-                of(&|run| f64::from(run.percentile(0.999))),
-                of(&Measured::cpu_per_request),
-                of(&|run| run.usage.peak_bytes as f64 / 1e6),
-            );
-        }
-        let ratio = |pick: &dyn Fn(&Measured) -> f64| {
-            let ratios = rounds.iter().filter_map(|pair| match pair.as_slice() {
-                [real, ours] => Some(pick(ours) / pick(real)),
-                _ => None,
-            });
-            median(ratios.collect())
-        };
-        println!(
-            "| {} | {} | **ours / etcd** | **{:.2}** | {:.2} | {:.2} | {:.2} | **{:.2}** | {:.2} |",
-            workload.name,
-            workload.in_flight,
-            ratio(&|run| run.rate),
-            ratio(&|run| f64::from(run.percentile(0.5))),
-            ratio(&|run| f64::from(run.percentile(0.99))),
-            ratio(&|run| f64::from(run.percentile(0.999))),
-            ratio(&Measured::cpu_per_request),
-            ratio(&|run| run.usage.peak_bytes as f64),
-        );
-    }
+/// The head of the table of requests.
+pub(crate) fn requests_head() -> String {
+    let names: Vec<_> = COLUMNS.iter().map(|figure| figure.name()).collect();
+    let rule = "--:|".repeat(COLUMNS.len());
+    format!("| workload | in flight | program | {} |\n|---|--:|---|{rule}\n", names.join(" | "))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// The three lines of a row of requests: real etcd, ours, and the ratios.
+pub(crate) fn requests(row: &Row) -> String {
+    let mut text = String::new();
+    for (place, program) in ["etcd", "ours"].into_iter().enumerate() {
+        let bound = row.median(Figure::ClientBusy, place) >= CLIENT_BOUND;
+        let cell = |figure: &Figure| {
+            let shown = figure.show(row.median(*figure, place));
+            if bound && *figure == Figure::Rate { format!("≥ {shown}") } else { shown }
+        };
+        line(&mut text, row, program, COLUMNS.iter().map(cell));
+    }
+    let ratio = |figure: &Figure| {
+        let compares = figure.compares();
+        if compares { format!("**{:.2}**", row.ratio(*figure)) } else { String::new() }
+    };
+    line(&mut text, row, "**ours / etcd**", COLUMNS.iter().map(ratio));
+    text
+}
+
+fn line(text: &mut String, row: &Row, program: &str, cells: impl Iterator<Item = String>) {
+    let cells: Vec<_> = cells.collect();
+    // Writing to a string cannot fail.
+    let _ =
+        writeln!(text, "| {} | {} | {program} | {} |", row.name, row.in_flight, cells.join(" | "));
+}
+
+/// The head of the table of everything that is no request.
+pub(crate) fn facts_head() -> &'static str {
+    "| | etcd | ours | ours / etcd |\n|---|--:|--:|--:|\n"
+}
+
+/// A row of facts, one line for each.
+pub(crate) fn facts(row: &Row) -> String {
+    let mut text = String::new();
+    for figure in row.figures() {
+        let ratio =
+            if figure.compares() { format!("**{:.2}**", row.ratio(figure)) } else { String::new() };
+        let _ = writeln!(
+            text,
+            "| {}: {} | {} | {} | {ratio} |",
+            row.name,
+            figure.name(),
+            figure.show(row.median(figure, 0)),
+            figure.show(row.median(figure, 1)),
+        );
+    }
+    text
+}
+
+/// Prints a row as soon as it is measured, so that a long run can be watched.
+pub(crate) fn print(row: &Row) {
+    let (head, body) = if row.has_latencies() {
+        (requests_head(), requests(row))
+    } else {
+        (facts_head().to_owned(), facts(row))
+    };
+    println!("{}, {}\n{head}{body}", row.title(), row.wire);
 }

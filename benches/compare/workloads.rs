@@ -1,0 +1,93 @@
+//! Everything measured, in the order of the table.
+
+use crate::Error;
+use crate::big::{self, Rows};
+use crate::identity::Identity;
+use crate::options::Options;
+use crate::requests::{self, Ask};
+use crate::server::Server;
+use crate::{fanout, idle, kubernetes, leases};
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Ask(Ask),
+    Kubernetes,
+    FanOut,
+    Idle,
+    Leases,
+    Big(u64),
+}
+
+/// One line of the plan.
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    /// Whether it is run in plaintext too when both are asked for.
+    pub(crate) plain_too: bool,
+    /// Whether it is too long to be repeated.
+    pub(crate) once: bool,
+    kind: Kind,
+    in_flight: usize,
+    connections: usize,
+}
+
+/// The plan: names, clients in flight, connections.
+pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
+    let one = |name: &str, in_flight, connections, kind| Workload {
+        name: name.to_owned(),
+        plain_too: matches!(kind, Kind::Ask(Ask::Put | Ask::Get)) && !options.quick,
+        once: false,
+        kind,
+        in_flight,
+        connections,
+    };
+    let scale = &options.scale;
+    let mut plan = Vec::new();
+    for (name, ask) in [
+        ("put 256 B", Ask::Put),
+        ("linearizable get", Ask::Get),
+        ("serializable get", Ask::Serializable),
+    ] {
+        for (in_flight, connections) in [(1, 1), (100, 1), (1_000, 8)] {
+            plan.push(one(name, in_flight, connections, Kind::Ask(ask)));
+        }
+    }
+    plan.extend([
+        one("range of 1,000", 1, 1, Kind::Ask(Ask::Range)),
+        one("range of 1,000", 16, 4, Kind::Ask(Ask::Range)),
+        one("Kubernetes-like mix", 100, 4, Kind::Kubernetes),
+        one(&format!("watch fan-out to {}", scale.fan_out), 1, 4, Kind::FanOut),
+        one(&format!("watch fan-out to {}", scale.fan_out), 16, 4, Kind::FanOut),
+        one(&format!("{} leases kept alive", scale.leases), 100, 4, Kind::Leases),
+        one(&format!("{} idle watchers", scale.idle), 0, 0, Kind::Idle),
+    ]);
+    for keys in &scale.keys {
+        let big = one(&format!("{keys} keys"), 0, 0, Kind::Big(*keys));
+        plan.push(Workload { once: true, ..big });
+    }
+    plan
+}
+
+impl Workload {
+    /// Plays it on a fresh server.
+    ///
+    /// # Errors
+    /// If the server fails or answers wrongly.
+    pub(crate) async fn play(
+        &self,
+        server: &mut Server,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<Rows, Error> {
+        let (scale, clients) = (&options.scale, (self.in_flight, self.connections));
+        let sample = match self.kind {
+            Kind::Ask(ask) => requests::run(ask, clients, server, identity, scale).await?,
+            Kind::Kubernetes => kubernetes::run(clients, server, identity, scale).await?,
+            Kind::FanOut => fanout::run(clients, server, identity, scale).await?,
+            Kind::Leases => leases::run(clients, server, identity, scale).await?,
+            Kind::Idle => idle::run(server, identity, scale, options.quick).await?,
+            Kind::Big(keys) => return big::run(keys, server, identity, options).await,
+        };
+        Ok(vec![(self.name.clone(), self.in_flight, sample)])
+    }
+}
