@@ -12,7 +12,7 @@
 //! | 4 | [`watch`] reads history and fans it out; [`client`] small gRPC client |
 //! | 3 | [`state`] the replicated state machine |
 //! | 2 | [`transport`] sockets and TLS; [`storage`] bytes on disk; [`certs`] certificates |
-//! | 1 | [`config`], [`tasks`], [`systemd`], [`telemetry`] |
+//! | 1 | [`config`], [`tasks`], [`systemd`], [`telemetry`], [`failpoint`] where tests let a process die |
 //! | 0 | [`types`], [`proto`] |
 //!
 //! The road of a Put: [`transport`] accepts and decrypts, [`api`] checks, [`consensus`] batches it
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod consensus;
+pub mod failpoint;
 pub mod proto;
 pub mod server;
 pub mod state;

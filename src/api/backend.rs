@@ -8,7 +8,7 @@ use crate::consensus::{LinearReader, Node, Proposer};
 use crate::state::Reader;
 use crate::telemetry::metrics::Registry;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::Lessor;
+use crate::upkeep::{DiskWatch, Lessor};
 use crate::watch::Hub;
 
 /// What of the configuration bounds requests.
@@ -74,6 +74,8 @@ pub struct Backend {
     pub reader: Reader,
     /// Watchers.
     pub hub: Hub,
+    /// The disks.
+    pub disk: DiskWatch,
     /// Lease deadlines.
     pub lessor: Lessor,
     /// Ids for leases.

@@ -1,11 +1,13 @@
 //! What the HTTP face asks of the member.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::backend::Backend;
 use super::http::Facts;
 use super::status;
 use crate::proto::etcdserverpb::{AlarmType, RangeRequest};
+use crate::storage::space::Room;
 use crate::telemetry::metrics::Registry;
 
 impl Facts for Arc<Backend> {
@@ -19,7 +21,12 @@ impl Facts for Arc<Backend> {
 
     fn alarms(&self) -> Vec<AlarmType> {
         let raised = self.reader.alarms().list(AlarmType::None);
-        raised.iter().map(|alarm| alarm.alarm()).collect()
+        let full = (self.disk.room() < Room::Ample).then_some(AlarmType::Nospace);
+        full.into_iter().chain(raised.iter().map(|alarm| alarm.alarm())).collect()
+    }
+
+    fn slow_disk(&self) -> Option<Duration> {
+        self.disk.slow()
     }
 
     fn has_leader(&self) -> bool {

@@ -14,6 +14,7 @@ use super::proposer::Shared;
 use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
+use crate::failpoint::{self, Point};
 use crate::state::{Entry, Machine, Outcome, Payload, StateError};
 use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
@@ -130,6 +131,7 @@ impl ApplyThread {
         let batches: Vec<Option<u64>> = entries.iter().map(|entry| self.own_batch(entry)).collect();
         let requests = entries.iter().map(request_count).sum::<usize>();
         let outcomes = self.machine.apply(entries.into_iter().map(state_entry).collect())?;
+        failpoint::hit(Point::ApplyUnanswered);
         let index = position(last);
         self.shared.progress.apply(index, last.leader_id.term, requests as u64);
         self.shared.metrics.applied.set(index.cast_signed());

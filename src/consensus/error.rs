@@ -61,6 +61,18 @@ pub enum ConsensusError {
         /// The newest entry of the log.
         last: u64,
     },
+    /// The log does not reach back to the state: the state has lost what the log no longer holds.
+    #[error(
+        "the state has applied entries up to {applied} but the log holds none before {purged}: \
+         the state database was damaged; restore the data directory from a snapshot, or replace \
+         this member"
+    )]
+    StateBehindLog {
+        /// The newest entry the state has applied.
+        applied: u64,
+        /// The newest entry the log has dropped.
+        purged: u64,
+    },
     /// The timers contradict each other.
     #[error("heartbeat and election timers: {0}")]
     Timers(String),

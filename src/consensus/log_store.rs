@@ -62,6 +62,14 @@ impl LogStore {
         read_position(self.positions()?.last)
     }
 
+    /// The newest entry that was purged.
+    ///
+    /// # Errors
+    /// When its id does not read back.
+    pub(crate) fn purged(&self) -> io::Result<Option<LogId>> {
+        read_position(self.positions()?.purged)
+    }
+
     fn positions(&self) -> io::Result<Positions> {
         Ok(self.wal.positions())
     }

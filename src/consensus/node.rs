@@ -332,8 +332,17 @@ fn check_log_covers(log: &LogStore, state: &Durable) -> Result<(), ConsensusErro
             applied: position(applied),
             last: last.map_or(0, position),
         }),
-        _ => Ok(()),
+        (applied, _) => check_state_reaches_log(log, applied.map_or(0, position)),
     }
+}
+
+/// Nor is the state older than the oldest entry of the log: it is made durable before the log is cut.
+fn check_state_reaches_log(log: &LogStore, applied: u64) -> Result<(), ConsensusError> {
+    let purged = log.purged().map_err(ConsensusError::Log)?.map_or(0, position);
+    if applied < purged {
+        return Err(ConsensusError::StateBehindLog { applied, purged });
+    }
+    Ok(())
 }
 
 fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::node::Core;
 use super::types::LogId;
+use crate::failpoint::scaled;
 use crate::tasks::Stop;
 
 /// Bytes of log after which the state is made durable, so that the log may shrink.
@@ -47,10 +48,10 @@ impl Retention {
         state.total += bytes;
         state.newest = Some(newest);
         let total = state.total;
-        if state.marks.back().is_none_or(|last| total - last.total >= MARK_BYTES) {
+        if state.marks.back().is_none_or(|last| total - last.total >= scaled(MARK_BYTES)) {
             state.marks.push_back(Mark { index: newest.index, total });
         }
-        if total - state.saved_at >= SNAPSHOT_BYTES {
+        if total - state.saved_at >= scaled(SNAPSHOT_BYTES) {
             state.saved_at = total;
             drop(state);
             self.due.notify_one();
@@ -61,7 +62,7 @@ impl Retention {
     /// lies before it.
     fn cut(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        let limit = state.total.checked_sub(KEEP_BYTES)?;
+        let limit = state.total.checked_sub(scaled(KEEP_BYTES))?;
         let mut cut = None;
         while let Some(mark) = state.marks.front().filter(|mark| mark.total <= limit) {
             cut = Some(mark.index);

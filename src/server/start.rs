@@ -11,9 +11,11 @@ use crate::api::{Backend, Health, Limits};
 use crate::bootstrap::{Identity, Plan, plan};
 use crate::config::{Config, MetricsMode};
 use crate::consensus::{self, Node, Settings};
+use crate::failpoint::scaled;
 use crate::state::{self, Machine, Reader};
 use crate::storage::datadir::DataDir;
 use crate::storage::engine::{self, Engine};
+use crate::storage::space::{Room, Space};
 use crate::storage::wal::{Recovered, Synced, Wal, WalOptions};
 use crate::systemd::Notifier;
 use crate::tasks::Supervisor;
@@ -21,7 +23,9 @@ use crate::telemetry::metrics::{Registry, buckets};
 use crate::transport::Credentials;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
-use crate::upkeep::{AutoCompaction, Lessor, LessorParts, QuotaParts, QuotaWatch, publish};
+use crate::upkeep::{
+    AutoCompaction, DiskParts, DiskWatch, Lessor, LessorParts, QuotaParts, QuotaWatch, publish,
+};
 use crate::watch::Hub;
 
 /// How long a single member may take to lead itself: far longer than a slow disk needs to write a
@@ -30,6 +34,8 @@ const FIRST_LEADER: Duration = Duration::from_secs(60);
 
 /// Memory of the log for its newest entries, in bytes.
 const WAL_CACHE: usize = 4 << 20;
+/// How often a start that waits for space looks again.
+const LOOK_FOR_SPACE: Duration = Duration::from_millis(500);
 /// File of the index checkpoint in its folder.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -69,8 +75,11 @@ pub(super) async fn start(
     let bound = listeners::bind(config, &registry).await?;
     let identity = plan.identity();
     announce(identity, &registry);
+    let space = Space::new(&data_dir.state(), &data_dir.wal());
+    wait_for_space(&space).await;
     let (wal, recovered) = open_wal(config, &data_dir, &plan, &registry)?;
-    let (machine, reader) = open_state(config, &data_dir, supervisor, &registry)?;
+    let stores = Stores { data_dir: &data_dir, space: &space };
+    let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
     let founding = matches!(plan, Plan::Found { .. });
     let node = Node::start(consensus::Parts {
         id: identity.member,
@@ -90,7 +99,14 @@ pub(super) async fn start(
     }
     publish_self(config, &node, &reader).await?;
     let (health, told) = watch::channel(Health::Serving);
-    let parts = Shared { node: &node, reader: &reader, wal: &wal, supervisor, registry: &registry };
+    let parts = Shared {
+        node: &node,
+        reader: &reader,
+        wal: &wal,
+        space: &space,
+        supervisor,
+        registry: &registry,
+    };
     let backend = backend(config, identity, &parts, told);
     let credentials = bound.credentials();
     watchdog::start(notifier, node.linear(), supervisor);
@@ -143,16 +159,30 @@ fn open_wal(
     Ok((wal, recovered))
 }
 
+/// Opening needs some space, and nobody is there to see it fail: a member that was stopped by a full
+/// disk comes back when there is some.
+async fn wait_for_space(space: &Space) {
+    let mut told = false;
+    while space.look() == Room::Full {
+        if !told {
+            tracing::error!(free = space.free(), "the disk is full; the start waits for space");
+            told = true;
+        }
+        tokio::time::sleep(LOOK_FOR_SPACE).await;
+    }
+}
+
 /// Opens the state as far as it was applied.
 fn open_state(
     config: &Config,
-    data_dir: &DataDir,
+    stores: &Stores<'_>,
     supervisor: &Supervisor,
     registry: &Registry,
 ) -> Result<(Machine, Reader), ServerError> {
-    let engine = Engine::open(&data_dir.state(), &engine::Options::default())?;
+    let options = engine::Options { space: stores.space.clone(), ..engine::Options::default() };
+    let engine = Engine::open(&stores.data_dir.state(), &options)?;
     let options = state::Options {
-        checkpoint: Some(data_dir.checkpoint().join(CHECKPOINT)),
+        checkpoint: Some(stores.data_dir.checkpoint().join(CHECKPOINT)),
         quota: config.member.quota_backend_bytes,
         supervisor: Some(supervisor.clone()),
         ..state::Options::default()
@@ -168,6 +198,7 @@ fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions 
     WalOptions {
         // Consensus keeps the decoded tail itself; the log only bridges the moment before.
         cache_bytes: WAL_CACHE,
+        segment_bytes: scaled(WalOptions::default().segment_bytes),
         fsync: !config.features.unsafe_no_fsync,
         must_exist: matches!(plan, Plan::Restart { .. }),
         observer: Some(Arc::new(move |synced: Synced| {
@@ -208,6 +239,17 @@ async fn publish_self(config: &Config, node: &Node, reader: &Reader) -> Result<(
     Ok(())
 }
 
+fn watch_disk(config: &Config, parts: &Shared<'_>) -> DiskWatch {
+    DiskWatch::start(DiskParts {
+        space: parts.space.clone(),
+        wal: parts.wal.clone(),
+        election: config.member.election_timeout,
+        supervisor: parts.supervisor.clone(),
+        registry: parts.registry.clone(),
+        clock: Clock,
+    })
+}
+
 /// The jobs that look after the state.
 fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
     AutoCompaction {
@@ -218,12 +260,10 @@ fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
         clock: Clock,
     }
     .start(parts.supervisor);
-    let wal = parts.wal.clone();
     QuotaWatch::start(QuotaParts {
         id: parts.node.id(),
         reader: parts.reader.clone(),
         proposer: parts.node.proposer(),
-        low_space: Box::new(move || wal.low_space()),
         supervisor: parts.supervisor.clone(),
         registry: parts.registry.clone(),
     });
@@ -240,11 +280,18 @@ fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
     })
 }
 
+/// Where the state lies.
+struct Stores<'a> {
+    data_dir: &'a DataDir,
+    space: &'a Space,
+}
+
 /// What the upper rooms are built from.
 struct Shared<'a> {
     node: &'a Node,
     reader: &'a Reader,
     wal: &'a Wal,
+    space: &'a Space,
     supervisor: &'a Supervisor,
     registry: &'a Registry,
 }
@@ -265,6 +312,7 @@ fn backend(
         linear: parts.node.linear(),
         reader: parts.reader.clone(),
         hub: Hub::start(parts.reader.clone(), parts.supervisor, parts.registry),
+        disk: watch_disk(config, parts),
         lessor: start_upkeep(config, parts),
         ids: RequestIds::new(identity.member, started),
         limits: Limits {

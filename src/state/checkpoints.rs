@@ -1,5 +1,6 @@
 //! When index checkpoints are written, and by whom.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::StateError;
 use super::machine::Options;
 use super::meta::Compactions;
-use super::mvcc::checkpoint::{self, Stamp};
+use super::mvcc::checkpoint::{self, CheckpointError, Stamp};
 use super::mvcc::index::Root;
 use super::mvcc::write::Writer;
+use crate::failpoint::{self, Point};
 use crate::storage::engine::Engine;
 use crate::tasks::{Stage, Supervisor};
 
 /// Revisions after which a new checkpoint is due: about a second of replay.
-const EVERY: i64 = 500_000;
+const EVERY: u64 = 500_000;
 
 /// Keeps the checkpoint file not too far behind.
 pub(super) struct Checkpoints {
@@ -42,7 +44,7 @@ impl Checkpoints {
     /// forget records that are still to be deleted.
     ///
     /// # Errors
-    /// The store failed. A checkpoint that fails is only logged, the next start is slower then.
+    /// The disk failed.
     pub(super) fn consider(
         &mut self,
         engine: &Engine,
@@ -51,7 +53,8 @@ impl Checkpoints {
     ) -> Result<(), StateError> {
         // A checkpoint below the compacted revision is of no use to the next start.
         let useless = self.newest > 0 && self.newest < marks.scheduled;
-        let due = writer.visible() - self.newest >= EVERY || useless;
+        let behind = writer.visible().saturating_sub(self.newest).cast_unsigned();
+        let due = behind >= failpoint::scaled(EVERY) || useless;
         if !due || self.path.is_none() || self.busy.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -74,22 +77,20 @@ impl Checkpoints {
         let (root, busy) = (writer.root(), Arc::clone(&self.busy));
         let engine = engine.clone();
         let job = move || {
-            // The records first: a checkpoint ahead of them would be refused after a power cut.
-            match engine.persist() {
-                Ok(()) => write(&root, stamp, &path),
-                Err(error) => tracing::error!(%error, "cannot persist the state for a checkpoint"),
-            }
+            let saved = save(&engine, &root, stamp, &path);
             busy.store(false, Ordering::Release);
+            saved
         };
-        match &self.supervisor {
-            Some(supervisor) => {
-                let started = supervisor.thread("index-checkpoint", Stage::Storage, move |_| job());
-                if let Err(error) = started {
-                    tracing::warn!(%error, "cannot start the thread that writes checkpoints");
-                    self.busy.store(false, Ordering::Release);
-                }
+        let Some(supervisor) = self.supervisor.clone() else { return job() };
+        let owner = supervisor.clone();
+        let started = supervisor.thread("index-checkpoint", Stage::Storage, move |_| {
+            if let Err(error) = job() {
+                owner.fail("index-checkpoint", error.to_string());
             }
-            None => job(),
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "cannot start the thread that writes checkpoints");
+            self.busy.store(false, Ordering::Release);
         }
         Ok(())
     }
@@ -107,17 +108,31 @@ impl Checkpoints {
         let stamp = Stamp { revision: writer.visible(), compacted: marks.finished };
         let fresh = (self.newest, self.compacted) == (stamp.revision, stamp.compacted);
         let Some(path) = self.path.as_deref().filter(|_| !fresh) else { return Ok(()) };
-        if !self.busy.load(Ordering::Acquire) {
-            engine.persist()?;
-            write(&writer.root(), stamp, path);
+        if self.busy.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        save(engine, &writer.root(), stamp, path)
     }
 }
 
-fn write(root: &Root, stamp: Stamp, path: &Path) {
+/// Writes a checkpoint. Without space for it the next start is slower, no more; any other failure
+/// is one of the disk, and whatever else was written to it meanwhile is in doubt.
+fn save(engine: &Engine, root: &Root, stamp: Stamp, path: &Path) -> Result<(), StateError> {
+    failpoint::hit(Point::CheckpointBegun);
+    // The records first: a checkpoint ahead of them would be refused after a power cut.
+    engine.persist()?;
+    failpoint::hit(Point::CheckpointPersisted);
     match checkpoint::write(root, stamp, path) {
-        Ok(()) => tracing::debug!(revision = stamp.revision, "index checkpoint written"),
-        Err(error) => tracing::warn!(%error, "cannot write the index checkpoint"),
+        Ok(()) => {
+            tracing::debug!(revision = stamp.revision, "index checkpoint written");
+            Ok(())
+        }
+        Err(CheckpointError::Io { source, path, .. })
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            tracing::warn!(path = %path.display(), "no space for the index checkpoint");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Why the state machine refuses a request, and why it must stop.
 
+use super::mvcc::checkpoint::CheckpointError;
 use crate::storage::StorageError;
 use crate::types::revision::Revision;
 
@@ -23,6 +24,15 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// The parts of the state do not fit together: some of what was written is gone.
+    #[error(
+        "the state is not whole: {0}; restore the data directory from a snapshot, or replace this \
+         member"
+    )]
+    Incomplete(String),
+    /// The disk failed while an index checkpoint was written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Log entries arrived with a hole between them.
     #[error("log entry {got} arrived to be applied where {expected} should follow")]
     Gap {

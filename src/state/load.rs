@@ -28,7 +28,7 @@ pub(super) fn tables(
     compactions: Compactions,
 ) -> Result<Tables, StateError> {
     let leases = leases(engine)?;
-    attach(writer.view().root, &leases);
+    attach(writer.view().root, &leases)?;
     Ok(Tables {
         writer,
         leases: Arc::new(leases),
@@ -82,15 +82,21 @@ fn damaged(what: &str, key: &[u8], why: &str) -> StateError {
     StateError::Damaged { what: format!("{what} stored under {key:02x?}"), why: why.into() }
 }
 
-/// Hangs every live key on its lease again.
-fn attach(root: &Root, leases: &Leases) {
-    if leases.is_empty() {
-        return;
-    }
+/// Hangs every live key on its lease again. A lease takes its keys along when it ends, so that a key
+/// without its lease means that leases are lost.
+fn attach(root: &Root, leases: &Leases) -> Result<(), StateError> {
+    let mut lost = None;
     root.for_each(&KeyRange::From(Bytes::new()), |key, meta| {
-        if meta.lease != 0 {
-            leases.attach(&Bytes::copy_from_slice(key), 0, meta.lease);
+        if meta.lease != 0 && !leases.attach(&Bytes::copy_from_slice(key), 0, meta.lease) {
+            lost = Some(LeaseId(meta.lease));
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     });
+    match lost {
+        None => Ok(()),
+        Some(id) => {
+            Err(StateError::Incomplete(format!("lease {id} has keys but is not there itself")))
+        }
+    }
 }

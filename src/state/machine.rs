@@ -24,6 +24,7 @@ use super::mvcc::write::{Start, Writer};
 use super::outcome::Outcome;
 use super::reader::Reader;
 use super::shared::{Published, Shared};
+use crate::failpoint::{self, Point};
 use crate::storage::engine::{Batch, Engine};
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
@@ -223,7 +224,9 @@ impl Machine {
         self.progress.revision = self.tables.writer.visible();
         self.progress.live = self.tables.writer.live();
         self.progress.store(&mut batch);
+        failpoint::hit(Point::ApplyUncommitted);
         batch.commit()?;
+        failpoint::hit(Point::ApplyCommitted);
         let events = self.tables.writer.committed();
         self.publish();
         self.shared.metrics.events(&events);
@@ -268,12 +271,15 @@ impl Machine {
             self.progress.live = self.tables.writer.live();
             self.progress.store(&mut batch);
         }
+        failpoint::hit(Point::CompactionUncommitted);
         batch.commit()?;
+        failpoint::hit(Point::CompactionCommitted);
         self.publish();
         self.measure();
         let metrics = &self.shared.metrics;
         metrics.compaction_step(self.clock.now() - begun, sweep.deleted - deleted);
         if complete {
+            failpoint::hit(Point::CompactionDone);
             metrics.compaction(self.clock.now() - sweep.begun);
             tracing::info!(
                 compact_revision = sweep.at,
@@ -316,7 +322,9 @@ impl Machine {
     /// # Errors
     /// The store failed: the process must stop.
     pub fn persist(&mut self) -> Result<Option<Bytes>, StateError> {
+        failpoint::hit(Point::PersistBefore);
         self.engine.persist()?;
+        failpoint::hit(Point::PersistAfter);
         Ok(self.applied())
     }
 

@@ -19,6 +19,7 @@ use tracing::warn;
 
 use super::error::StorageError;
 use super::format::{self, Phase};
+use crate::failpoint::{self, Point};
 
 const LOCK: &str = "lock";
 const FORMAT: &str = "format";
@@ -72,6 +73,9 @@ impl DataDir {
         dir.generation = dir.open_state()?;
         format::sync_dir(&member)?;
         format::sync_dir(root)?;
+        if dir.identity.is_none() {
+            failpoint::hit(Point::StartFolders);
+        }
         Ok(dir)
     }
 
@@ -103,7 +107,9 @@ impl DataDir {
     /// Records that the member exists from now on, as `identity`: from here on nothing in the
     /// directory is removed at open, and log and state must be there. At most 16 KiB.
     pub fn mark_started(&mut self, identity: &[u8]) -> Result<(), StorageError> {
+        failpoint::hit(Point::StartUnmarked);
         format::write(&self.root.join(FORMAT), &Phase::Started(identity.to_vec()))?;
+        failpoint::hit(Point::StartMarked);
         self.identity = Some(identity.to_vec());
         Ok(())
     }
@@ -175,6 +181,7 @@ fn begin(root: &Path, wal: &Path, header: &Path) -> Result<Phase, StorageError> 
         }
     }
     format::write(header, &Phase::Starting)?;
+    failpoint::hit(Point::StartClaimed);
     Ok(Phase::Starting)
 }
 

@@ -6,15 +6,19 @@
 //! Only one thread may write.
 
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+use fjall::{AbstractTree, Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 
 use super::error::StorageError;
+use super::journal::{self, Cut};
 pub use super::keyspace::Space;
+use super::space::Space as DiskSpace;
 use super::stall;
+use super::verify::{self, is_damage};
+use crate::failpoint::{self, Point};
 
 /// Half of fjall's default: bounds the disk used by journals and the time to replay them.
 const MAX_JOURNAL_BYTES: u64 = 256 << 20;
@@ -29,12 +33,14 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Background threads that flush and merge; at least 1.
     pub worker_threads: usize,
+    /// The room there is for what is written.
+    pub space: DiskSpace,
 }
 
 impl Default for Options {
     /// 64 MiB of cache, two threads: one flushes while the other merges.
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, worker_threads: 2 }
+        Self { cache_bytes: 64 << 20, worker_threads: 2, space: DiskSpace::unlimited() }
     }
 }
 
@@ -47,27 +53,37 @@ pub struct Engine {
 struct Inner {
     db: Database,
     spaces: [Keyspace; 6],
+    room: DiskSpace,
+    dir: PathBuf,
 }
 
 impl Engine {
     /// Opens the database in `dir`, creating it if there is none, and waits until data recovered
     /// after a crash is settled.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StorageError> {
+        verify::manifests(dir)?;
+        let cut = journal::mend(dir)?;
         let db = Database::builder(dir)
             .cache_size(options.cache_bytes)
             .worker_threads(options.worker_threads.max(1))
             .max_journaling_size(MAX_JOURNAL_BYTES)
             .open()
-            .map_err(StorageError::engine("open"))?;
+            .map_err(StorageError::engine("open", dir))?;
         let open = |space: Space| {
-            db.keyspace(space.name(), || space.tuning()).map_err(StorageError::engine("open"))
+            let opened = db.keyspace(space.name(), || space.tuning());
+            opened.map_err(StorageError::engine("open", dir))
         };
         let [a, b, c, d, e, f] = Space::ALL;
         let spaces = [open(a)?, open(b)?, open(c)?, open(d)?, open(e)?, open(f)?];
+        if let Some(cut) = cut {
+            check_cut(&cut, &spaces)?;
+        }
         for (space, keyspace) in Space::ALL.into_iter().zip(&spaces) {
             stall::settle(&db, space, keyspace)?;
         }
-        Ok(Self { inner: Arc::new(Inner { db, spaces }) })
+        failpoint::hit(Point::StartState);
+        let room = options.space.clone();
+        Ok(Self { inner: Arc::new(Inner { db, spaces, room, dir: dir.to_path_buf() }) })
     }
 
     fn space(&self, space: Space) -> &Keyspace {
@@ -82,9 +98,24 @@ impl Engine {
         }
     }
 
+    /// The error of a read; of damage it names the file.
+    fn unread(&self, what: &'static str, error: fjall::Error) -> StorageError {
+        match is_damage(&error).then(|| verify::damaged_table(&self.inner.spaces)).flatten() {
+            Some(path) => StorageError::Damaged { path, why: error.to_string() },
+            None => StorageError::engine(what, &self.inner.dir)(error),
+        }
+    }
+
+    /// The error of a write. It ends the process, and until then nobody may close the database: that
+    /// would write and sync once more what has failed.
+    fn unwritten(&self, what: &'static str, error: fjall::Error) -> StorageError {
+        std::mem::forget(self.clone());
+        StorageError::engine(what, &self.inner.dir)(error)
+    }
+
     /// The newest value of `key`. It may share memory with a cached block of a few KiB.
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        let value = self.space(space).get(key).map_err(StorageError::engine("read"))?;
+        let value = self.space(space).get(key).map_err(|error| self.unread("read", error))?;
         Ok(value.map(Bytes::from))
     }
 
@@ -127,7 +158,7 @@ impl Engine {
         space: Space,
         pairs: impl IntoIterator<Item = Result<(Bytes, Bytes), E>>,
     ) -> Result<u64, E> {
-        let failed = || StorageError::engine("bulk load");
+        let failed = || StorageError::engine("bulk load", &self.inner.dir);
         let mut ingestion =
             self.space(space).start_ingestion().map_err(|e| E::from(failed()(e)))?;
         let (mut count, mut last): (u64, Option<Bytes>) = (0, None);
@@ -147,7 +178,8 @@ impl Engine {
 
     /// Makes everything committed before this call survive a power cut.
     pub fn persist(&self) -> Result<(), StorageError> {
-        self.inner.db.persist(PersistMode::SyncAll).map_err(StorageError::engine("fsync"))
+        let done = self.inner.db.persist(PersistMode::SyncAll);
+        done.map_err(|error| self.unwritten("fsync", error))
     }
 
     /// Bytes of all tables plus the buffers not yet written as tables. Journals are not counted:
@@ -155,6 +187,23 @@ impl Engine {
     pub fn disk_bytes(&self) -> u64 {
         let tables: u64 = self.inner.spaces.iter().map(Keyspace::disk_space).sum();
         tables.saturating_add(self.inner.db.write_buffer_size())
+    }
+}
+
+/// A journal is synced before anything in it goes into a table. So whatever a table holds was on
+/// disk in the journal too, and was no unfinished end.
+fn check_cut(cut: &Cut, spaces: &[Keyspace]) -> Result<(), StorageError> {
+    let in_tables =
+        spaces.iter().filter_map(|space| space.tree.get_highest_persisted_seqno()).max();
+    match (cut.seqno, in_tables) {
+        (Some(cut_from), Some(newest)) if newest >= cut_from => Err(StorageError::Damaged {
+            path: cut.path.clone(),
+            why: format!(
+                "batch {cut_from} at byte {} is not whole, although batch {newest} was safely on disk",
+                cut.offset
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -194,15 +243,19 @@ impl Batch {
         self.inner.is_empty()
     }
 
-    /// Makes the changes visible. May wait for the disk, seconds in bad times. After an error the
+    /// Makes the changes visible. May wait for the disk, seconds in bad times, and for as long as
+    /// it is full. After an error the
     /// database takes no more writes and the process must stop.
     pub fn commit(self) -> Result<(), StorageError> {
+        let inner = &self.engine.inner;
+        inner.room.wait(inner.db.write_buffer_size());
         for space in
             Space::ALL.into_iter().filter(|space| self.touched.get(space.slot()) == Some(&true))
         {
             stall::wait_for_room(&self.engine.inner.db, space, self.engine.space(space))?;
         }
-        self.inner.commit().map_err(StorageError::engine("commit"))
+        let engine = self.engine;
+        self.inner.commit().map_err(|error| engine.unwritten("commit", error))
     }
 
     fn touch(&mut self, space: Space) {
@@ -223,17 +276,17 @@ impl View {
     /// The value of `key` at the moment of the view.
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         let value = self.snapshot.get(self.engine.space(space), key);
-        Ok(value.map_err(StorageError::engine("read"))?.map(Bytes::from))
+        Ok(value.map_err(|error| self.engine.unread("read", error))?.map(Bytes::from))
     }
 
     /// The pairs with keys between the bounds, in key order, at the moment of the view.
     pub fn scan(&self, space: Space, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Scan {
         if is_empty_range(from, to) {
-            return Scan { inner: None };
+            return Scan { engine: self.engine.clone(), inner: None };
         }
         let range = (from, to);
         let iter = self.snapshot.range::<&[u8], _>(self.engine.space(space), range);
-        Scan { inner: Some(iter) }
+        Scan { engine: self.engine.clone(), inner: Some(iter) }
     }
 }
 
@@ -251,25 +304,30 @@ fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
 
 /// Pairs in key order, from either end.
 pub struct Scan {
+    engine: Engine,
     inner: Option<fjall::Iter>,
 }
 
-fn pair(guard: fjall::Guard) -> Result<(Bytes, Bytes), StorageError> {
-    let (key, value) = guard.into_inner().map_err(StorageError::engine("scan"))?;
-    Ok((key.into(), value.into()))
+impl Scan {
+    fn pair(&self, guard: fjall::Guard) -> Result<(Bytes, Bytes), StorageError> {
+        let (key, value) = guard.into_inner().map_err(|error| self.engine.unread("scan", error))?;
+        Ok((key.into(), value.into()))
+    }
 }
 
 impl Iterator for Scan {
     type Item = Result<(Bytes, Bytes), StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.inner.as_mut()?.next().map(pair)
+        let guard = self.inner.as_mut()?.next()?;
+        Some(self.pair(guard))
     }
 }
 
 impl DoubleEndedIterator for Scan {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.inner.as_mut()?.next_back().map(pair)
+        let guard = self.inner.as_mut()?.next_back()?;
+        Some(self.pair(guard))
     }
 }
 

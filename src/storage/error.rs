@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::verify::is_damage;
+
 /// A fault of the data directory or of the state database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,10 +66,12 @@ pub enum StorageError {
         source: io::Error,
     },
     /// The state database reported an error.
-    #[error("state database: cannot {what}: {source}")]
+    #[error("state database {}: cannot {what}: {source}{}", dir.display(), advice(source))]
     Engine {
         /// The operation, as a verb.
         what: &'static str,
+        /// Its folder.
+        dir: PathBuf,
         /// The cause.
         source: fjall::Error,
     },
@@ -102,8 +106,18 @@ impl StorageError {
         move |source| Self::Io { what, path, source }
     }
 
-    /// An engine error with what was being done, for `map_err`.
-    pub(crate) fn engine(what: &'static str) -> impl FnOnce(fjall::Error) -> Self {
-        move |source| Self::Engine { what, source }
+    /// An engine error with what was being done in which folder, for `map_err`.
+    pub(crate) fn engine(what: &'static str, dir: &Path) -> impl FnOnce(fjall::Error) -> Self {
+        let dir = dir.to_path_buf();
+        move |source| Self::Engine { what, dir, source }
+    }
+}
+
+/// What to do about it, where the error itself does not tell.
+fn advice(source: &fjall::Error) -> &'static str {
+    if is_damage(source) {
+        "; a file of it is damaged or missing: restore the data directory from a snapshot, or replace this member"
+    } else {
+        ""
     }
 }

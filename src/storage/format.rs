@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::error::StorageError;
+use crate::failpoint::{self, Point};
 
 /// The format this build reads and writes.
 pub(crate) const VERSION: u64 = 1;
@@ -110,7 +111,9 @@ pub(crate) fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), Stora
     let mut file = options.open(&tmp).map_err(StorageError::io("create", &tmp))?;
     file.write_all(contents).map_err(StorageError::io("write", &tmp))?;
     file.sync_all().map_err(StorageError::io("fsync", &tmp))?;
+    failpoint::hit(Point::HeaderWritten);
     fs::rename(&tmp, path).map_err(StorageError::io("rename to", path))?;
+    failpoint::hit(Point::HeaderRenamed);
     path.parent().map_or(Ok(()), sync_dir)
 }
 

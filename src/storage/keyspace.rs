@@ -2,6 +2,8 @@
 
 use fjall::KeyspaceCreateOptions;
 
+use crate::failpoint::scaled;
+
 /// Part of the state database with its own key order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Space {
@@ -59,9 +61,9 @@ impl Space {
             // The key index never asks for a record that does not exist, so filters on the
             // last level would be memory without use.
             Self::Records => {
-                options.max_memtable_size(RECORDS_MEMTABLE).expect_point_read_hits(true)
+                options.max_memtable_size(scaled(RECORDS_MEMTABLE)).expect_point_read_hits(true)
             }
-            _ => options.max_memtable_size(OTHER_MEMTABLE),
+            _ => options.max_memtable_size(scaled(OTHER_MEMTABLE)),
         }
     }
 }

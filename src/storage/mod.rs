@@ -8,8 +8,11 @@ pub mod datadir;
 pub mod engine;
 mod error;
 mod format;
+mod journal;
 mod keyspace;
+pub mod space;
 mod stall;
+mod verify;
 pub mod wal;
 
 pub use error::StorageError;

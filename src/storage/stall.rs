@@ -36,7 +36,9 @@ pub(crate) fn wait_for_room(
 pub(crate) fn settle(db: &Database, space: Space, keyspace: &Keyspace) -> Result<(), StorageError> {
     if keyspace.sealed_memtable_count() > 0 {
         // One flush task is queued per keyspace after recovery; this queues another for the rest.
-        keyspace.rotate_memtable().map_err(StorageError::engine("flush recovered data"))?;
+        keyspace
+            .rotate_memtable()
+            .map_err(StorageError::engine("flush recovered data", keyspace.path()))?;
     }
     wait(db, space, keyspace, 1, RUNS_LIMIT)
 }
@@ -58,7 +60,8 @@ fn wait(
     let start = Clock.now();
     while let Some((sealed, runs)) = behind() {
         // Cheap, and an error if a background thread of the database has failed.
-        db.persist(PersistMode::Buffer).map_err(StorageError::engine("flush buffers"))?;
+        db.persist(PersistMode::Buffer)
+            .map_err(StorageError::engine("flush buffers", keyspace.path()))?;
         let waited = Clock.now().duration_since(start);
         if waited > GIVE_UP {
             let seconds = waited.as_secs();

@@ -1,9 +1,10 @@
 //! Jobs that look at the state and propose: ending leases, compacting history, raising the alarm
-//! about space, publishing what the member is. All but the last run only while this member leads
+//! about space, watching the disks, publishing what the member is. All but the last run only while this member leads
 //! or concern this member alone; none of them touches the state itself.
 
 mod compaction;
 mod deadlines;
+pub mod disk;
 mod lessor;
 mod metrics;
 pub mod publish;
@@ -14,4 +15,5 @@ pub use lessor::{Lessor, LessorError, LessorParts, TimeLeft, min_lease_ttl};
 #[cfg(test)]
 mod tests;
 
-pub use quota::{LowSpace, QuotaParts, QuotaWatch};
+pub use disk::{DiskParts, DiskWatch};
+pub use quota::{QuotaParts, QuotaWatch};

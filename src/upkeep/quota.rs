@@ -1,4 +1,5 @@
-//! Raises the alarm about lack of space, so that every member refuses what would need more.
+//! Raises the alarm when the space quota is used up, so that every member refuses what would need
+//! more. A full disk is another matter, that of [`super::disk`]: it concerns one member and passes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,6 @@ use crate::types::ids::MemberId;
 /// How often the space is looked at without being asked.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Tells whether the disk has no room for the log any more; the answer must come at once.
-pub type LowSpace = Box<dyn Fn() -> bool + Send + Sync>;
-
 /// What the watch over the quota needs.
 pub struct QuotaParts {
     /// This member, which the alarm is about.
@@ -28,8 +26,6 @@ pub struct QuotaParts {
     pub reader: Reader,
     /// Takes the alarm.
     pub proposer: Proposer,
-    /// Tells of a full disk.
-    pub low_space: LowSpace,
     /// Starts the task.
     pub supervisor: Supervisor,
     /// Takes the metric of the quota.
@@ -84,7 +80,7 @@ async fn run(parts: QuotaParts, refused: Arc<Notify>) {
 }
 
 fn is_full(parts: &QuotaParts) -> bool {
-    parts.reader.sizes().in_use >= parts.reader.quota() || (parts.low_space)()
+    parts.reader.sizes().in_use >= parts.reader.quota()
 }
 
 async fn raise(parts: &QuotaParts) {

@@ -114,7 +114,6 @@ async fn a_refusal_for_lack_of_space_raises_the_alarm_once() {
         id: running.node.id(),
         reader: running.reader.clone(),
         proposer: running.node.proposer(),
-        low_space: Box::new(|| false),
         supervisor: running.supervisor.clone(),
         registry: running.registry.clone(),
     });

@@ -19,6 +19,7 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::internal::request::Op;
 use crate::state::Response;
+use crate::storage::space::Room;
 use crate::types::version::ETCD_API;
 
 pub(super) async fn status(
@@ -46,7 +47,11 @@ pub(super) async fn status(
 /// What is wrong, in the words etcdctl prints.
 fn complaints(backend: &Backend, leaderless: bool) -> Vec<String> {
     let no_leader = leaderless.then(|| wire::no_leader().message().to_owned());
-    let alarms = backend.reader.alarms().list(AlarmType::None);
+    let mut alarms = backend.reader.alarms().list(AlarmType::None);
+    let full = AlarmMember { member_id: backend.member.0, alarm: AlarmType::Nospace as i32 };
+    if backend.disk.room() < Room::Ample && !alarms.contains(&full) {
+        alarms.push(full);
+    }
     no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect()
 }
 

@@ -10,13 +10,19 @@ use crate::api::{check, status};
 use crate::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::proto::etcdserverpb::{AlarmRequest, AlarmType};
 use crate::proto::internal::request::Op;
-use crate::state::{Outcome, Response};
+use crate::state::{Outcome, Response, quota};
+use crate::storage::space::Room;
 
 /// Checks an operation, proposes it and waits until it is applied here.
 ///
 /// # Errors
-/// The quota speaks before the checks do, as in etcd.
+/// The disk and the quota speak before the checks do, as in etcd.
 pub(super) async fn propose(backend: &Backend, op: Op) -> Result<Outcome, Status> {
+    match backend.disk.room() {
+        Room::Ample => {}
+        Room::Low if quota::cost(&op) == 0 => {}
+        Room::Low | Room::Full => return Err(status::no_space()),
+    }
     if !backend.reader.has_room(&op) {
         raise_no_space(backend).await;
         return Err(status::no_space());

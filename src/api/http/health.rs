@@ -37,7 +37,8 @@ impl<F: Facts> Health<F> {
         Router::new().route("/health", any(answer_health::<F>)).with_state(self)
     }
 
-    /// Alarms first, then the leader, then a read: the first that fails is the reason.
+    /// Alarms first, then the leader and the disk that keeps it in office, then a read: the first
+    /// that fails is the reason.
     async fn verdict(&self, excluded: &[&str], serializable: bool) -> Result<(), String> {
         for alarm in self.facts.alarms() {
             let name = alarm.as_str_name();
@@ -52,6 +53,12 @@ impl<F: Facts> Health<F> {
         if !serializable && !self.facts.has_leader() {
             tracing::warn!("serving /health false; no leader");
             return Err(String::from("RAFT NO LEADER"));
+        }
+        if let Some(took) = self.facts.slow_disk().filter(|_| !serializable) {
+            tracing::warn!(took = ?took, "serving /health false; the disk is slow");
+            return Err(format!(
+                "DISK SLOW: a sync of the log took {took:.1?}, longer than the election timeout"
+            ));
         }
         self.facts.read(!serializable).await.map_err(|error| {
             tracing::warn!(error, "serving /health false; Range fails");

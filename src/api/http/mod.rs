@@ -13,6 +13,7 @@ mod vars;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -33,8 +34,11 @@ pub trait Facts: Clone + Send + Sync + 'static {
     /// The version the cluster has decided on, as `3.5.0`; `None` before it has.
     fn cluster_version(&self) -> Option<String>;
 
-    /// The alarms that are raised, one per member and kind.
+    /// The alarms that are raised, one per member and kind; a full disk of this member is one.
     fn alarms(&self) -> Vec<AlarmType>;
+
+    /// How long the disk takes for a sync of the log, if that is longer than the election timeout.
+    fn slow_disk(&self) -> Option<Duration>;
 
     /// Whether this member knows a leader.
     fn has_leader(&self) -> bool;

@@ -138,9 +138,10 @@ impl Leases {
     }
 
     /// Moves a key from one lease to another; zero stands for none. An unknown lease is skipped.
-    pub(in crate::state) fn attach(&self, key: &Bytes, from: i64, to: i64) {
+    /// Says whether the key is where it should be.
+    pub(in crate::state) fn attach(&self, key: &Bytes, from: i64, to: i64) -> bool {
         if from == to {
-            return;
+            return true;
         }
         let mut held = self.held.write();
         if let Some(old) = held.get_mut(&LeaseId(from)) {
@@ -149,7 +150,9 @@ impl Leases {
         if let Some(new) = held.get_mut(&LeaseId(to)) {
             // A copy of its own: the given key may be a slice of a large request.
             new.keys.insert(Bytes::copy_from_slice(key));
+            return true;
         }
+        to == 0
     }
 }
 

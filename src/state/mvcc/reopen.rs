@@ -35,13 +35,53 @@ pub(in crate::state) fn reopen(
         None => (Index::new(), None),
     };
     let from = Revision::new(stamp.map_or(0, |stamp| stamp.revision + 1), 0).to_bytes();
+    let kept_from = stamp.map_or(1, |stamp| stamp.revision).max(compactions.scheduled);
+    let mut history = History { kept_from, newest: kept_from, end: progress.revision };
     let mut replayed = 0;
     for pair in engine.scan(Space::Records, Bound::Included(&from), Bound::Unbounded) {
         let (key, value) = pair?;
-        replay(&mut index, &key, value)?;
+        history.follow(replay(&mut index, &key, value)?)?;
         replayed += 1;
     }
+    history.finish()?;
     Ok(Reopened { index, stamp, replayed })
+}
+
+/// Checks that no revision is missing and none is ahead of the stored progress: records and
+/// progress are written together, so that anything else means that a part of them is lost.
+struct History {
+    /// Every revision above this one is in the records.
+    kept_from: i64,
+    newest: i64,
+    end: i64,
+}
+
+impl History {
+    fn follow(&mut self, revision: i64) -> Result<(), StateError> {
+        if revision > self.end {
+            return Err(StateError::Incomplete(format!(
+                "there is a record of revision {revision}, but the newest applied entry led to {}",
+                self.end
+            )));
+        }
+        if revision <= self.kept_from || revision == self.newest {
+            return Ok(());
+        }
+        if revision != self.newest + 1 {
+            return Err(self.gap());
+        }
+        self.newest = revision;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), StateError> {
+        if self.newest < self.end { Err(self.gap()) } else { Ok(()) }
+    }
+
+    fn gap(&self) -> StateError {
+        let missing = self.newest + 1;
+        StateError::Incomplete(format!("the records of revision {missing} are missing"))
+    }
 }
 
 /// A checkpoint that the records can complete, if there is one.
@@ -72,7 +112,8 @@ fn usable(path: &Path, progress: &Progress, compactions: Compactions) -> Option<
     fits.then_some(loaded)
 }
 
-fn replay(index: &mut Index, stored_key: &Bytes, value: Bytes) -> Result<(), StateError> {
+/// Enters a record into the index; tells its main revision.
+fn replay(index: &mut Index, stored_key: &Bytes, value: Bytes) -> Result<i64, StateError> {
     let (at, tombstone) = record::read_key(stored_key)?;
     let kv = record::decode(at, value)?;
     if tombstone {
@@ -86,5 +127,5 @@ fn replay(index: &mut Index, stored_key: &Bytes, value: Bytes) -> Result<(), Sta
         };
         index.restore(&kv.key, meta);
     }
-    Ok(())
+    Ok(at.main)
 }

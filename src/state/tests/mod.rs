@@ -4,6 +4,7 @@ mod compaction;
 mod gates;
 mod hash;
 mod history;
+mod incomplete;
 mod kv;
 mod lease;
 mod model;

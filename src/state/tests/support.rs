@@ -16,7 +16,9 @@ use crate::proto::etcdserverpb::{
 use crate::proto::internal::request::Op;
 use crate::proto::internal::{ProposalBatch, Request};
 use crate::proto::mvccpb::KeyValue;
-use crate::state::{ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response};
+use crate::state::{
+    ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response, StateError,
+};
 use crate::storage::engine::{self, Engine};
 use crate::telemetry::metrics::Registry;
 
@@ -45,6 +47,15 @@ impl Store {
         drop((machine, reader));
         let (machine, reader) = open(&dir.path().join("state"), &options);
         Self { machine, reader, options, index, dir }
+    }
+
+    /// As after a crash, and after something else happened to what is stored.
+    pub(super) fn changed(self, change: impl FnOnce(&Engine)) -> Result<(), StateError> {
+        let Self { machine, reader, options, dir, .. } = self;
+        drop((machine, reader));
+        let engine = Engine::open(&dir.path().join("state"), &engine::Options::default()).unwrap();
+        change(&engine);
+        Machine::open(engine, &options, &Registry::new()).map(drop)
     }
 
     /// As after an orderly stop.

@@ -37,6 +37,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -45,7 +46,7 @@ use disk::{Disk, RealDisk};
 pub use error::WalError;
 use log::Log;
 use recover::Opened;
-use shared::{Call, Done, Shared};
+use shared::{Call, Done, Fault, Shared};
 use spare::Spares;
 pub use types::{
     Frame, LogPos, MAX_ID, MAX_MARK, MAX_PAYLOAD, MIN_SEGMENT, Observer, Positions, Recovered,
@@ -213,6 +214,18 @@ impl Wal {
     /// Which entries the log holds, durable or not.
     pub fn positions(&self) -> Positions {
         self.inner.shared.state.lock().log.positions()
+    }
+
+    /// How long the slowest write with its sync since the last call took, or takes already.
+    pub fn slowest_sync(&self) -> Duration {
+        self.inner.shared.slowest_sync()
+    }
+
+    /// The error that ended the log, if one has. It comes to whoever calls next as well; but a disk
+    /// that fails while nobody calls must not go unnoticed.
+    pub fn fault(&self) -> Option<io::Error> {
+        let fault = self.inner.shared.state.lock().fault.as_ref().map(Fault::to_error);
+        fault.or_else(|| self.inner.spares.fault().map(|fault| fault.to_error()))
     }
 
     /// Whether log space could not be prepared ahead: the disk is nearly full.

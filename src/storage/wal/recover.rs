@@ -16,6 +16,7 @@ use super::scan::{End, Replay, judge_tail, newest_durable};
 use super::spare;
 use super::types::{Torn, WalOptions};
 use super::window::Window;
+use crate::failpoint::{self, Point};
 
 /// An opened log, ready to be written on.
 pub(crate) struct Opened {
@@ -46,6 +47,7 @@ pub(crate) fn begin(disk: &dyn Disk, dir: &Path, options: &WalOptions) -> Result
     let created = spare::create(disk, dir, 1, size, |file| file.write(&block, 0));
     let active = created.map_err(WalError::io("create a log in", dir))?;
     let mut map = Map::default();
+    failpoint::hit(Point::StartLog);
     map.push(Arc::clone(&active));
     Ok(Opened {
         marks,
@@ -107,7 +109,9 @@ pub(crate) fn recover(
     if options.fsync {
         rewrite(&newest, replay.doubtful_from().unwrap_or(end.offset), end.offset)?;
     }
+    failpoint::hit(Point::RecoveryRewritten);
     erase(&newest, end.offset, torn_end)?;
+    failpoint::hit(Point::RecoveryErased);
     if let (Some(spare), Some(found)) = (torn_spare, unused.first()) {
         erase(&found.segment, 0, Some(spare.end))?;
     }

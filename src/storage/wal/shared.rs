@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::log::Log;
 use super::map::Map;
 use super::types::{Frame, LogPos};
+use crate::types::clock::Clock;
 
 /// Called once, in the order of the calls, with the outcome of a call.
 pub(crate) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -57,6 +58,16 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     wake: Condvar,
+    pace: Mutex<Pace>,
+}
+
+/// How long syncs take.
+#[derive(Default)]
+struct Pace {
+    /// When the one under way began.
+    began: Option<Instant>,
+    /// The longest one since somebody asked.
+    longest: Duration,
 }
 
 /// What the sync thread has to do next.
@@ -81,7 +92,7 @@ pub(crate) struct Batch {
 impl Shared {
     pub(crate) fn new(log: Log, map: Map) -> Self {
         let state = Mutex::new(State { log, map, ..State::default() });
-        Self { state, wake: Condvar::new() }
+        Self { state, wake: Condvar::new(), pace: Mutex::default() }
     }
 
     /// Queues a call, after `note` has entered it into the log as callers see it.
@@ -106,6 +117,25 @@ impl Shared {
         state.calls.push((call, done));
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Notes that a write with its sync begins.
+    pub(crate) fn sync_begins(&self) {
+        self.pace.lock().began = Some(Clock.now());
+    }
+
+    /// Notes that it ended well.
+    pub(crate) fn sync_ended(&self) {
+        let mut pace = self.pace.lock();
+        let took = pace.began.take().map(|began| Clock.now().duration_since(began));
+        pace.longest = pace.longest.max(took.unwrap_or_default());
+    }
+
+    /// How long the slowest sync since the last call took, or takes already.
+    pub(crate) fn slowest_sync(&self) -> Duration {
+        let mut pace = self.pace.lock();
+        let waits = pace.began.map(|began| Clock.now().duration_since(began));
+        mem::take(&mut pace.longest).max(waits.unwrap_or_default())
     }
 
     /// Leaves the committed mark for the next write.

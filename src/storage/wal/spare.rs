@@ -13,11 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::disk::{Disk, DiskFile};
 use super::map::Segment;
 use super::recover::{SPARE_UNDER_CONSTRUCTION, UNDER_CONSTRUCTION, segment_name};
+use super::shared::Fault;
+use crate::failpoint::{self, Point};
+use crate::storage::space::is_full;
 
 /// Zeros written and synced at a time.
 const STEP: usize = 1 << 20;
@@ -45,8 +48,8 @@ struct State {
     publishing: bool,
     wanted: usize,
     retired: VecDeque<Arc<Segment>>,
-    /// A removal failed; that segment and all later ones are left for the next start.
-    stuck: bool,
+    /// What the disk did that is no lack of space; nothing is prepared or removed after it.
+    fault: Option<Fault>,
     stopping: bool,
 }
 
@@ -84,7 +87,7 @@ impl Spares {
         }
     }
 
-    /// Whether preparing a segment failed and has not succeeded since.
+    /// Whether there was no space to prepare a segment, and has been none since.
     pub(crate) fn low_space(&self) -> bool {
         self.low_space.load(Ordering::Relaxed)
     }
@@ -104,7 +107,7 @@ impl Spares {
     /// Hands over segments to remove, oldest first.
     pub(crate) fn retire(&self, segments: Vec<Arc<Segment>>) {
         let mut state = self.state.lock();
-        if !state.stuck {
+        if state.fault.is_none() {
             state.retired.extend(segments);
             self.wake.notify_one();
         }
@@ -134,7 +137,8 @@ impl Spares {
         // Under the lock, so that names become durable in the order of their numbers.
         let id = state.next_id;
         let size = self.segment_bytes.max(min);
-        let segment = create(self.disk.as_ref(), &self.dir, id, size, |_| Ok(()))?;
+        let segment = create(self.disk.as_ref(), &self.dir, id, size, |_| Ok(()));
+        let segment = segment.map_err(named("create a segment in", &self.dir))?;
         state.next_id += 1;
         Ok((segment, false))
     }
@@ -147,16 +151,14 @@ impl Spares {
                 state = self.remove_retired(state);
             } else if state.stopping {
                 return;
-            } else if state.ready.len() < state.wanted {
+            } else if state.ready.len() < state.wanted && state.fault.is_none() {
                 drop(state);
                 let made = self.make();
                 let failed = made.is_err();
-                if let Err(error) = made
-                    && !self.low_space.swap(true, Ordering::Relaxed)
-                {
-                    warn!(%error, dir = %self.dir.display(), "cannot prepare a log segment");
-                }
                 state = self.state.lock();
+                if let Err(error) = made {
+                    self.note_failure(&mut state, &error);
+                }
                 if failed && !state.stopping {
                     let _ = self.wake.wait_for(&mut state, RETRY);
                 }
@@ -171,21 +173,41 @@ impl Spares {
     fn remove_retired<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let Some(segment) = state.retired.pop_front() else { return state };
         drop(state);
-        let removed = self.disk.remove(&segment.path);
-        let done = removed.and_then(|()| self.disk.sync_dir(&self.dir));
+        failpoint::hit(Point::PurgeUnremoved);
+        let removed = self.disk.remove(&segment.path).map_err(named("remove", &segment.path));
+        failpoint::hit(Point::PurgeRemoved);
+        let done = removed.and_then(|()| self.sync_dir());
         let mut state = self.state.lock();
         if let Err(error) = done {
-            warn!(%error, segment = %segment.path.display(), "cannot remove a purged log segment");
+            error!(%error, segment = %segment.path.display(), "cannot remove a purged log segment");
             state.retired.clear();
-            state.stuck = true;
+            state.fault = Some(Fault::new(&error));
         }
         state
     }
 
+    /// A full disk is told early and tried again; any other failure is one of the disk, on which
+    /// nothing can be relied any more.
+    fn note_failure(&self, state: &mut State, error: &io::Error) {
+        let dir = self.dir.display();
+        if !is_full(error) {
+            error!(%error, %dir, "cannot prepare a log segment");
+            state.fault = Some(Fault::new(error));
+        } else if !self.low_space.swap(true, Ordering::Relaxed) {
+            warn!(%error, %dir, "no space to prepare a log segment");
+        }
+    }
+
+    /// What the disk did to this thread, if it failed.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.state.lock().fault.clone()
+    }
+
     fn make(&self) -> io::Result<()> {
         let tmp = self.dir.join(SPARE_UNDER_CONSTRUCTION);
-        let file = self.disk.create(&tmp)?;
-        let written = file.allocate(self.segment_bytes).and_then(|()| self.zero(file.as_ref()));
+        let file = self.disk.create(&tmp).map_err(named("create", &tmp))?;
+        let reserved = file.allocate(self.segment_bytes).map_err(named("reserve", &tmp));
+        let written = reserved.and_then(|()| self.zero(&tmp, file.as_ref()));
         match written {
             Ok(true) => self.publish(&tmp, file),
             Ok(false) => self.disk.remove(&tmp),
@@ -198,13 +220,14 @@ impl Spares {
     }
 
     /// Writes zeros; false if the log was closed meanwhile.
-    fn zero(&self, file: &dyn DiskFile) -> io::Result<bool> {
+    fn zero(&self, tmp: &Path, file: &dyn DiskFile) -> io::Result<bool> {
         let zeros = vec![0; STEP];
         let mut offset = 0;
         while offset < self.segment_bytes {
             let len = usize::try_from(self.segment_bytes - offset).unwrap_or(STEP).min(STEP);
-            file.write(zeros.get(..len).unwrap_or_default(), offset)?;
-            file.sync()?;
+            let zeros = zeros.get(..len).unwrap_or_default();
+            file.write(zeros, offset).map_err(named("write", tmp))?;
+            file.sync().map_err(named("fsync", tmp))?;
             offset += len as u64;
             let mut state = self.state.lock();
             if !state.stopping && !self.hurry.load(Ordering::Relaxed) && offset < self.segment_bytes
@@ -218,13 +241,21 @@ impl Spares {
         Ok(true)
     }
 
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir(&self.dir).map_err(named("fsync", &self.dir))
+    }
+
     fn publish(&self, tmp: &Path, file: Arc<dyn DiskFile>) -> io::Result<()> {
         let mut state = self.state.lock();
         state.publishing = true;
         let id = state.next_id;
         drop(state);
         let path = self.dir.join(segment_name(id));
-        let renamed = self.disk.rename(tmp, &path).and_then(|()| self.disk.sync_dir(&self.dir));
+        failpoint::hit(Point::SpareUnnamed);
+        let renamed = self.disk.rename(tmp, &path).map_err(named("rename", tmp)).and_then(|()| {
+            failpoint::hit(Point::SpareNamed);
+            self.sync_dir()
+        });
         let mut state = self.state.lock();
         state.publishing = false;
         if renamed.is_ok() {
@@ -236,6 +267,11 @@ impl Spares {
         self.published.notify_all();
         renamed
     }
+}
+
+/// The error with what was being done to which file; the kind stays.
+pub(crate) fn named(what: &'static str, path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
 }
 
 /// Reserves a segment, lets `fill` write to it, and gives it its name.
@@ -252,7 +288,9 @@ pub(crate) fn create(
     fill(file.as_ref())?;
     file.sync()?;
     let path = dir.join(segment_name(id));
+    failpoint::hit(Point::SegmentUnnamed);
     disk.rename(&tmp, &path)?;
+    failpoint::hit(Point::SegmentNamed);
     disk.sync_dir(dir)?;
     Ok(Arc::new(Segment { id, path, size, file }))
 }

@@ -13,8 +13,9 @@ use super::header::{BLOCK, Header, Marks};
 use super::map::{Segment, Spot};
 use super::recover::Opened;
 use super::shared::{Batch, Call, Fault, Shared, Task};
-use super::spare::{Spares, wanted};
+use super::spare::{Spares, named, wanted};
 use super::types::{Observer, Synced, WalOptions};
+use crate::failpoint::{self, Point};
 use crate::types::clock::Clock;
 
 /// A larger write buffer is given back after use.
@@ -214,7 +215,9 @@ impl Writer {
     /// Completes the active segment and begins the next one, with room for a frame of this size.
     fn advance(&mut self, size: u64) -> io::Result<()> {
         self.flush(self.fsync)?;
+        failpoint::hit(Point::SegmentFull);
         let (next, zeroed) = self.spares.next(BLOCK as u64 + size)?;
+        failpoint::hit(Point::SegmentBegun);
         let header = Header {
             id: next.id,
             size: next.size,
@@ -235,15 +238,23 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.active.file.write(&self.buffer, self.offset)?;
+        if sync {
+            self.shared.sync_begins();
+        }
+        failpoint::hit(Point::WalUnwritten);
+        let named = |what| named(what, &self.active.path);
+        self.active.file.write(&self.buffer, self.offset).map_err(named("write"))?;
+        failpoint::hit(Point::WalWritten);
         let bytes = self.buffer.len() as u64;
         self.offset += bytes;
         self.buffer.clear();
         let mut took = Duration::ZERO;
         if sync {
             let start = Clock.now();
-            self.active.file.sync()?;
+            self.active.file.sync().map_err(named("fsync"))?;
+            failpoint::hit(Point::WalSynced);
             took = Clock.now().duration_since(start);
+            self.shared.sync_ended();
             self.durable = self.seq - 1;
             self.unconfirmed = true;
         }

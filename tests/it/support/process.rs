@@ -81,6 +81,11 @@ impl Process {
         let _reaped = self.child.wait();
     }
 
+    /// Whether it has ended by itself or been killed.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the end and all output.
     pub(crate) fn wait_end(&mut self) -> ExitStatus {
         let status = eventually("the process to end", || self.child.try_wait().unwrap());

@@ -14,6 +14,7 @@ use super::bulk::Bulk;
 use super::codec::{Reader, put_entry};
 use super::root::{Root, Totals};
 use super::writer::Index;
+use crate::failpoint::{self, Point};
 
 /// What a checkpoint reflects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +87,9 @@ pub fn write(root: &Root, stamp: Stamp, path: &Path) -> Result<(), CheckpointErr
         move |source| CheckpointError::Io { action, path, source }
     };
     write_file(root, stamp, &temporary).map_err(at("write", &temporary))?;
+    failpoint::hit(Point::CheckpointWritten);
     fs::rename(&temporary, path).map_err(at("put in place", path))?;
+    failpoint::hit(Point::CheckpointRenamed);
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     File::open(directory).and_then(|file| file.sync_all()).map_err(at("make durable", path))

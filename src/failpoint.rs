@@ -1,0 +1,152 @@
+//! Named places at which a process under test dies, and a smaller scale on which it gets there soon.
+//!
+//! Only debug builds look at the environment; in a release build everything here compiles to
+//! nothing, so that tests run the very binary they have built anyway, without a second set of
+//! features.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `FAIL_POINT=wal-written:7` | die, as by `kill -9`, on coming to that place for the seventh time |
+//! | `STORAGE_SCALE=64` | segments, memory buffers and what is kept of the log are 64 times smaller |
+
+macro_rules! points {
+    ($($point:ident $name:literal $what:literal)*) => {
+        /// Where a process can be made to die.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Point {
+            $(#[doc = $what] $point,)*
+        }
+
+        impl Point {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$point),*];
+
+            /// The name in `FAIL_POINT`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$point => $name,)* }
+            }
+        }
+    };
+}
+
+points! {
+    StartClaimed "start-claimed" "First start: the header says that one has begun."
+    StartFolders "start-folders" "First start: the folders are there."
+    StartLog "start-log" "First start: the log is there, and empty."
+    StartState "start-state" "First start: the state database is there, and empty."
+    StartUnmarked "start-unmarked" "First start: the cluster is founded, the header does not say so."
+    StartMarked "start-marked" "First start: the header says that the member exists."
+    HeaderWritten "header-written" "A small file is written and synced under its temporary name."
+    HeaderRenamed "header-renamed" "A small file has its name, which is not durable yet."
+    WalUnwritten "wal-unwritten" "Frames are about to be written to the log."
+    WalWritten "wal-written" "Frames are written to the log and not synced."
+    WalSynced "wal-synced" "Frames are synced and nobody knows it yet."
+    SegmentFull "segment-full" "A segment is complete, the next is not begun."
+    SegmentBegun "segment-begun" "The next segment is there, its first block is not written."
+    SegmentUnnamed "segment-unnamed" "A segment made in a hurry has no name yet."
+    SegmentNamed "segment-named" "A segment made in a hurry has a name that is not durable yet."
+    SpareUnnamed "spare-unnamed" "A segment made ahead has no name yet."
+    SpareNamed "spare-named" "A segment made ahead has a name that is not durable yet."
+    PurgeUnremoved "purge-unremoved" "A purged segment is about to be removed."
+    PurgeRemoved "purge-removed" "A purged segment is removed, which is not durable yet."
+    RecoveryRewritten "recovery-rewritten" "Opening the log: doubtful frames are written again."
+    RecoveryErased "recovery-erased" "Opening the log: an unfinished write is erased."
+    ApplyUncommitted "apply-uncommitted" "A batch is about to be given to the state database."
+    ApplyCommitted "apply-committed" "A batch is in the state database and not visible yet."
+    ApplyUnanswered "apply-unanswered" "A batch is applied, its clients are not answered."
+    CompactionUncommitted "compaction-uncommitted" "A step of a compaction is about to be committed."
+    CompactionCommitted "compaction-committed" "A step of a compaction is committed."
+    CompactionDone "compaction-done" "The last step of a compaction is committed."
+    PersistBefore "persist-before" "The state is about to be made durable."
+    PersistAfter "persist-after" "The state is durable, the log is not cut yet."
+    CheckpointBegun "checkpoint-begun" "An index checkpoint is due."
+    CheckpointPersisted "checkpoint-persisted" "The state an index checkpoint stands for is durable."
+    CheckpointWritten "checkpoint-written" "An index checkpoint is written under its temporary name."
+    CheckpointRenamed "checkpoint-renamed" "An index checkpoint has its name, which is not durable yet."
+}
+
+impl Point {
+    /// Whether only the first start of a member comes here.
+    pub const fn is_first_start(self) -> bool {
+        matches!(
+            self,
+            Self::StartClaimed
+                | Self::StartFolders
+                | Self::StartLog
+                | Self::StartState
+                | Self::StartUnmarked
+                | Self::StartMarked
+                | Self::HeaderWritten
+                | Self::HeaderRenamed
+        )
+    }
+}
+
+/// Dies here if the environment says so.
+#[inline]
+pub fn hit(point: Point) {
+    #[cfg(debug_assertions)]
+    armed::hit(point);
+    #[cfg(not(debug_assertions))]
+    let _ = point;
+}
+
+/// A size of the storage, on the scale the environment asks for.
+#[inline]
+pub fn scaled(size: u64) -> u64 {
+    #[cfg(debug_assertions)]
+    return (size / armed::scale()).max(1);
+    #[cfg(not(debug_assertions))]
+    size
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::Point;
+
+    /// What is left of the visits to the point; `None` when there is none.
+    type Armed = Option<(Point, AtomicU64)>;
+
+    pub(super) fn hit(point: Point) {
+        static ARMED: OnceLock<Armed> = OnceLock::new();
+        let armed = ARMED.get_or_init(|| {
+            let text = std::env::var("FAIL_POINT").ok()?;
+            let armed = parse(&text);
+            if armed.is_none() {
+                die(&format!("FAIL_POINT={text} is not NAME:COUNT with a name of failpoint.rs"));
+            }
+            armed
+        });
+        let Some((chosen, left)) = armed else { return };
+        if *chosen == point && left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            die(&format!("fail point {} reached", point.name()));
+        }
+    }
+
+    fn parse(text: &str) -> Armed {
+        let (name, count) = text.split_once(':')?;
+        let point = Point::ALL.iter().find(|point| point.name() == name)?;
+        let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
+        Some((*point, AtomicU64::new(count)))
+    }
+
+    /// Nothing is flushed, closed or dropped: the next look at the disk sees what a crash leaves.
+    fn die(why: &str) {
+        eprintln!("{why}");
+        let _ = kill_process(getpid(), Signal::KILL);
+        std::process::abort();
+    }
+
+    pub(super) fn scale() -> u64 {
+        static SCALE: OnceLock<u64> = OnceLock::new();
+        *SCALE.get_or_init(|| {
+            let text = std::env::var("STORAGE_SCALE").ok();
+            text.and_then(|text| text.parse().ok()).map_or(1, |scale: u64| scale.max(1))
+        })
+    }
+}

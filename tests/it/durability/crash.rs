@@ -1,0 +1,168 @@
+//! Death at a random place, over and over, half of the time with a power cut; TESTING.md says how to
+//! run this for longer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use etcd::failpoint::Point;
+
+use super::history::History;
+use super::power::{Dice, Disk};
+use super::subject::{Start, Subject};
+use crate::support::process::Process;
+
+/// Rounds unless `CRASH_ROUNDS` says otherwise.
+const ROUNDS: usize = 30;
+/// Acknowledged transactions in a round in which the chosen place is not reached.
+const ENOUGH: usize = 400;
+/// Segments of 1 MiB, so that they roll and go within seconds.
+const SCALE: &str = "64";
+const FLAGS: [&str; 3] =
+    ["--snapshot-count=60", "--experimental-snapshot-catchup-entries=20", "--log-level=info"];
+
+fn number(name: &str, default: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Err(_) => default,
+    }
+}
+
+/// A member, what it was told to keep, and what its disk would keep.
+struct Member {
+    subject: Subject,
+    history: History,
+    disk: Disk,
+    lives: usize,
+}
+
+impl Member {
+    fn new() -> Self {
+        let subject = Subject::new(&FLAGS);
+        std::fs::create_dir(subject.data()).unwrap();
+        let disk = Disk::settled(&subject.data());
+        Self { subject, history: History::default(), disk, lives: 0 }
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.subject.home().join(format!("trace-{}", self.lives))
+    }
+
+    fn start(&mut self, fail_point: Option<&str>) -> Start {
+        self.lives += 1;
+        let trace = self.trace();
+        let mut environment =
+            vec![("STORAGE_SCALE", SCALE), ("SHIM_TRACE", trace.to_str().unwrap())];
+        environment.extend(fail_point.map(|point| ("FAIL_POINT", point)));
+        self.subject.start_on_shim(&environment)
+    }
+
+    /// Takes note of what the last life did to the disk.
+    fn buried(&mut self) {
+        let trace = self.trace();
+        self.disk.replay(&trace);
+        let _absent = std::fs::remove_file(trace);
+    }
+
+    /// Starts undisturbed and compares with what was acknowledged.
+    async fn check(&mut self, fate: &str) {
+        let (mut process, url) = self.start(None).serving(fate);
+        self.history.check(&url).await;
+        process.kill();
+        self.buried();
+    }
+}
+
+/// What to do in one round.
+struct Script {
+    point: Point,
+    visits: usize,
+    power_cut: bool,
+    /// Ends by SIGTERM, so that places on the way out are come to.
+    orderly: bool,
+}
+
+impl Script {
+    fn draw(dice: &mut Dice) -> Self {
+        use Point::{
+            ApplyCommitted, ApplyUnanswered, ApplyUncommitted, WalSynced, WalUnwritten, WalWritten,
+        };
+        let point = Point::ALL[dice.below(Point::ALL.len())];
+        let often = [
+            ApplyCommitted,
+            ApplyUnanswered,
+            ApplyUncommitted,
+            WalSynced,
+            WalUnwritten,
+            WalWritten,
+        ];
+        let visits = 1 + dice.below(if often.contains(&point) { 120 } else { 3 });
+        Self { point, visits, power_cut: dice.heads(), orderly: dice.below(4) == 0 }
+    }
+
+    async fn play(&self, member: &mut Member) -> bool {
+        let fail_point = format!("{}:{}", self.point.name(), self.visits);
+        let process = match member.start(Some(&fail_point)) {
+            Start::Serving(mut process, url) => {
+                member.history.load(&url, ENOUGH).await;
+                if self.orderly && !process.has_ended() {
+                    process.signal("TERM");
+                    process.wait_end();
+                }
+                process.kill();
+                process
+            }
+            Start::Ended(status, lines) => {
+                let reached = lines.iter().any(|line| line.starts_with("fail point"));
+                assert!(reached, "ended by itself: {status}\n{}", lines.join("\n"));
+                member.buried();
+                return true;
+            }
+        };
+        let reached = reached(process);
+        member.buried();
+        reached
+    }
+}
+
+fn reached(mut process: Process) -> bool {
+    process.wait_end();
+    process.output().iter().any(|line| line.starts_with("fail point"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_death_anywhere() {
+    let rounds = number("CRASH_ROUNDS", ROUNDS);
+    let seed = number("CRASH_SEED", usize::try_from(std::process::id()).unwrap());
+    eprintln!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
+    let mut dice = Dice::new(seed as u64);
+    let mut old = Member::new();
+    let mut count: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for round in 0..rounds {
+        let script = Script::draw(&mut dice);
+        let fate = format!(
+            "CRASH_SEED={seed}, round {round}: {}:{}, power cut: {}",
+            script.point.name(),
+            script.visits,
+            script.power_cut
+        );
+        eprintln!("{fate}");
+        let mut fresh = script.point.is_first_start().then(Member::new);
+        let member = fresh.as_mut().unwrap_or(&mut old);
+        let reached = script.play(member).await;
+        if script.power_cut {
+            member.disk.cut_power(&mut dice);
+        }
+        member.check(&fate).await;
+        let (hits, tries) = count.entry(script.point.name()).or_default();
+        *hits += usize::from(reached);
+        *tries += 1;
+    }
+    let mut table = String::new();
+    for (point, (hits, tries)) in &count {
+        writeln!(table, "{point}: reached in {hits} of {tries}").unwrap();
+    }
+    eprintln!("{table}");
+    let died: usize = count.values().map(|(hits, _)| hits).sum();
+    assert!(died * 2 > rounds, "too few rounds came to their place:\n{table}");
+}

@@ -1,0 +1,138 @@
+//! A disk that fails, is slow, or has no room: a failure ends the process at once and is never tried
+//! again, slowness is reported, lack of room passes.
+
+use std::time::Duration;
+
+use etcd::proto::etcdserverpb::RangeRequest;
+use tonic::Code;
+
+use super::subject::Subject;
+use crate::support::http;
+use crate::support::process::Process;
+use crate::support::session::{Session, put};
+use crate::support::wait::{eventually, within};
+
+/// A rule for the disk, and what the last words must name.
+const FAILURES: [(&str, [&str; 2]); 6] = [
+    ("sync .wal 5", ["fsync", ".wal"]),
+    ("write .wal 5", ["write", ".wal"]),
+    ("write .jnl 5", ["state database", "commit"]),
+    ("sync .jnl 5", ["state database", "fsync"]),
+    ("sync spare.tmp 5", ["fsync", "spare.tmp"]),
+    ("rename spare.tmp 5", ["rename", "spare.tmp"]),
+];
+
+/// So small that the log needs its next segment, and the state is made durable, within seconds.
+const SMALL: [(&str, &str); 1] = [("STORAGE_SCALE", "64")];
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap()
+}
+
+/// Writes until the member refuses; returns how many keys it has acknowledged, and the refusal.
+async fn write_until_refused(session: &mut Session, from: usize) -> (usize, tonic::Status) {
+    let value = "v".repeat(20_000);
+    for number in from.. {
+        let request = put(&format!("key/{number:08}"), &value);
+        if let Err(status) = within("a put", session.kv.put(request)).await {
+            return (number, status);
+        }
+    }
+    unreachable!("the member takes everything");
+}
+
+async fn count(session: &mut Session) -> usize {
+    let request = RangeRequest {
+        key: "key/".into(),
+        range_end: "key0".into(),
+        count_only: true,
+        ..RangeRequest::default()
+    };
+    let answer = within("a count", session.kv.range(request)).await.unwrap().into_inner();
+    usize::try_from(answer.count).unwrap()
+}
+
+fn fatal_line(process: &Process) -> String {
+    let fatal = |line: &String| line.contains("\"level\":\"fatal\"");
+    process.output().into_iter().find(fatal).unwrap_or_else(|| {
+        panic!("no fatal line in\n{}", process.output().join("\n"));
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_disk_ends_the_process_and_loses_nothing() {
+    for (rule, words) in FAILURES {
+        let subject = Subject::new(&["--snapshot-count=20"]);
+        let (mut process, url) = subject.start_on_shim(&SMALL).serving(rule);
+        let mut session = Session::connect(&url).await;
+        within("a put", session.kv.put(put("key/0", "v"))).await.unwrap();
+        subject.set_rules(rule);
+        let (acknowledged, _) = write_until_refused(&mut session, 1).await;
+        let status = process.wait_end();
+        assert_eq!(status.code(), Some(1), "{rule}: {status}");
+        let line = fatal_line(&process);
+        assert!(words.iter().all(|word| line.contains(word)), "{rule}: {line}");
+        let failed = std::fs::read_to_string(subject.home().join("rules.log")).unwrap();
+        assert_eq!(failed.lines().count(), 1, "{rule}: tried again:\n{failed}");
+        subject.clear_rules();
+        let (_process, url) = subject.start(&SMALL).serving(rule);
+        let mut session = Session::connect(&url).await;
+        let held = count(&mut session).await;
+        assert!(held >= acknowledged, "{rule}: {held} of {acknowledged} acknowledged keys");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_slower_than_the_election_timeout_is_reported() {
+    let subject = Subject::new(&["--election-timeout=300", "--heartbeat-interval=50"]);
+    let (process, url) = subject.start_on_shim(&[]).serving("a start");
+    let health = |query| http::request(address(&url), "GET", &format!("/health{query}"));
+    assert_eq!(health("").status, 200);
+    subject.set_rules("sync .wal slow 600");
+    let mut session = Session::connect(&url).await;
+    within("a slow put", session.kv.put(put("key/0", "v"))).await.unwrap();
+    let answer = eventually("a bad health", || {
+        let answer = health("");
+        (answer.status == 503).then_some(answer)
+    });
+    assert!(
+        answer.body.contains("\"reason\":\"DISK SLOW: a sync of the log took"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(health("?serializable=true").status, 200, "a slow disk is no reason to kill");
+    let metrics = http::request(address(&url), "GET", "/metrics").body;
+    assert!(metrics.contains("\netcd_disk_slow 1\n"), "{metrics}");
+    assert!(metrics.contains("\netcd_disk_slow_total 1\n"), "{metrics}");
+    let told = "the disk is slower than the election timeout";
+    assert!(process.output().iter().any(|line| line.contains(told)));
+    subject.clear_rules();
+    eventually("a good health", || (health("").status == 200).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_room_for_its_next_segment_the_log_stops_writes_until_there_is() {
+    let subject = Subject::new(&[]);
+    let (_process, url) = subject.start_on_shim(&[("STORAGE_SCALE", "16")]).serving("a start");
+    let mut session = Session::connect(&url).await;
+    subject.set_rules("write spare.tmp 28\nopen new.tmp 28");
+    let (acknowledged, refusal) = write_until_refused(&mut session, 0).await;
+    assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
+    assert_eq!(refusal.message(), "etcdserver: mvcc: database space exceeded");
+    assert_eq!(count(&mut session).await, acknowledged);
+    let health = http::request(address(&url), "GET", "/health");
+    assert_eq!(
+        (health.status, health.body.contains("ALARM NOSPACE")),
+        (503, true),
+        "{}",
+        health.body
+    );
+    subject.clear_rules();
+    within("space to be found", async {
+        while session.kv.put(put("key/last", "v")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(count(&mut session).await, acknowledged + 1);
+}
