@@ -84,7 +84,7 @@ async fn run(parts: QuotaParts, refused: Arc<Notify>) {
 }
 
 fn is_full(parts: &QuotaParts) -> bool {
-    parts.reader.sizes().in_use >= parts.reader.quota() || (parts.low_space)()
+    parts.reader.quota_used() >= parts.reader.quota() || (parts.low_space)()
 }
 
 async fn raise(parts: &QuotaParts) {

@@ -5,6 +5,7 @@ mod gates;
 mod hash;
 mod history;
 mod kv;
+mod late;
 mod lease;
 mod model;
 mod range;
