@@ -31,6 +31,8 @@ const CODES: [Code; 17] = [
 
 /// Client versions counted apart. The label comes from clients, so something must bound it.
 const VERSIONS: usize = 64;
+/// A version is a few numbers; longer ones are not counted apart either.
+const VERSION_BYTES: usize = 32;
 
 /// The counters of one method, made beforehand: a request only adds.
 pub(super) struct PerMethod {
@@ -143,7 +145,8 @@ impl Metrics {
             return;
         }
         let mut versions = self.versions.write();
-        let known = versions.len() < VERSIONS || versions.contains_key(version);
+        let known = versions.contains_key(version)
+            || (versions.len() < VERSIONS && version.len() <= VERSION_BYTES);
         let version = if known { version } else { "unknown" };
         let both = versions.entry(version.to_owned()).or_insert_with(|| {
             ["unary", "stream"].map(|kind| self.requests.with_label_values(&[kind, version]))
@@ -167,11 +170,13 @@ mod tests {
             metrics.request(Kind::Unary, Some(&version.to_string()));
         }
         metrics.request(Kind::BidiStream, None);
+        metrics.request(Kind::Unary, Some(&"9".repeat(60_000)));
         let text = registry.render();
         let line = "grpc_server_handled_total{grpc_code=\"ResourceExhausted\",\
                     grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("{grpc_code=\"OK\",grpc_method=\"Watch\""));
+        assert!(!text.contains(&"9".repeat(100)));
         assert!(text.matches("etcd_server_client_requests_total{").count() <= 2 * VERSIONS + 4);
     }
 }

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::check::CheckError;
 use crate::consensus::{ProposeError, ReadError as LinearError};
 use crate::state::{ApplyError, ReadError};
+use crate::transport::Full;
 use crate::upkeep::LessorError;
 
 impl From<CheckError> for Status {
@@ -54,6 +55,7 @@ pub fn of_read(error: &ReadError) -> Status {
         ReadError::Compacted => Status::out_of_range(COMPACTED),
         ReadError::FutureRevision => Status::out_of_range(FUTURE),
         ReadError::InvalidSortOption => CheckError::InvalidSortOption.into(),
+        ReadError::TooLarge(limit) => answer_too_large(*limit),
         ReadError::NotReadOnly | ReadError::State(_) => internal(error),
     }
 }
@@ -217,6 +219,45 @@ pub fn answers_in_flight(limit: usize) -> Status {
     Status::resource_exhausted(format!(
         "etcdserver: large range responses use all of the {limit} bytes kept for them; \
          use a limit or RangeStream, or try again"
+    ))
+}
+
+/// An answer was dropped on its way.
+pub fn answer_not_read() -> Status {
+    Status::resource_exhausted(
+        "etcdserver: the response was read too slowly while others waited for its memory; \
+         use a limit or RangeStream",
+    )
+}
+
+/// An answer no client could take.
+pub fn answer_too_large(limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "grpc: trying to send message larger than max (more than {limit} bytes); \
+         use a limit or RangeStream"
+    ))
+}
+
+/// The answer to a request that was carried out cannot be given.
+pub fn applied_without_answer(revision: i64, reason: &Status) -> Status {
+    let why = reason.message();
+    let text = format!(
+        "etcdserver: the request was applied at revision {revision}; its response is lost: {why}"
+    );
+    Status::new(reason.code(), text)
+}
+
+/// Calls hold too much memory; see SECURITY.md for the bounds.
+pub fn memory_full(full: Full) -> Status {
+    Status::resource_exhausted(format!(
+        "etcdserver: {full}; send less at once and read the answers"
+    ))
+}
+
+/// More alarms than any cluster could raise.
+pub fn too_many_alarms(limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "etcdserver: too many alarms are raised, {limit} are allowed"
     ))
 }
 

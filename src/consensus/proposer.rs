@@ -12,6 +12,8 @@ use super::queue::{Queue, Queued};
 use super::retention::Retention;
 use super::status::{Leadership, Progress};
 use super::waiters::{Budget, Waiter, Waiters};
+use crate::proto::etcdserverpb::request_op::Request as Inner;
+use crate::proto::etcdserverpb::{RequestOp, TxnRequest};
 use crate::proto::internal::Request;
 use crate::proto::internal::request::Op;
 use crate::state::Outcome;
@@ -126,7 +128,10 @@ impl Proposer {
         if shared.progress.backlog() > limit {
             return Err(ProposeError::TooManyRequests);
         }
-        let place = shared.budget.admit(size, privileged).ok_or(ProposeError::TooManyRequests)?;
+        let place = shared
+            .budget
+            .admit(size + entries_bytes(&request), privileged)
+            .ok_or(ProposeError::TooManyRequests)?;
         let (waiter, answer) = Waiter::new(shared.clock.now(), place);
         let _pending = shared.metrics.pending();
         shared.queue.push(Queued { request, size, waiter });
@@ -143,6 +148,22 @@ impl Proposer {
     /// Requests that wait for an outcome.
     pub fn waiting(&self) -> usize {
         self.shared.budget.requests()
+    }
+}
+
+/// What the lists of a transaction take decoded, which may be far more than their encoding.
+fn entries_bytes(request: &Request) -> usize {
+    fn entries(txn: &TxnRequest) -> usize {
+        let ops = txn.success.iter().chain(&txn.failure);
+        let inner = ops.map(|op| match &op.request {
+            Some(Inner::RequestTxn(inner)) => 1 + entries(inner),
+            _ => 1,
+        });
+        txn.compare.len() + inner.sum::<usize>()
+    }
+    match &request.op {
+        Some(Op::Txn(txn)) => entries(txn) * size_of::<RequestOp>(),
+        _ => 0,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::error::ServerError;
+use super::files;
 use crate::api::grpc::Grpc;
 use crate::api::http::{Access, client_router, metrics_router};
 use crate::api::{Backend, Service};
@@ -13,7 +14,7 @@ use crate::config::{Config, Tls};
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::transport::{
-    BindOptions, Bound, Credentials, Limits, Metrics, Serving, bind_all, serve,
+    BindOptions, Bound, Credentials, Limits, Memory, Metrics, Serving, bind_all, serve,
 };
 use crate::types::clock::Clock;
 use crate::types::url::Url;
@@ -116,10 +117,12 @@ impl Listeners {
     ) -> Result<(), ServerError> {
         tracing::info!("ready to serve client requests");
         let grpc = Grpc::start(Arc::clone(backend), supervisor);
+        let sockets = self.client.len() + self.client_http.len() + self.metrics.len();
         let serving = Serving {
             name: "client",
             credentials: self.credentials,
-            limits: limits(config),
+            limits: limits(config, sockets),
+            memory: Memory::default(),
             metrics: self.counters,
             supervisor: supervisor.clone(),
         };
@@ -153,13 +156,15 @@ fn router(backend: &Arc<Backend>, config: &Config, bound: &Bound) -> Router {
     client_router(Arc::clone(backend), access)
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, sockets: usize) -> Limits {
     let member = &config.member;
+    let defaults = Limits::default();
     Limits {
+        max_connections: files::for_connections(defaults.max_connections) / sockets.max(1),
         max_concurrent_streams: member.max_concurrent_streams,
         keepalive_interval: member.grpc_keepalive_interval,
         keepalive_timeout: member.grpc_keepalive_timeout,
-        ..Limits::default()
+        ..defaults
     }
 }
 

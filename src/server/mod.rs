@@ -2,6 +2,7 @@
 //! order. No rules of its own.
 
 mod error;
+mod files;
 mod listeners;
 mod reload;
 mod start;
@@ -41,6 +42,7 @@ pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
     let log = logging::init(&log_options(&loaded))?;
     panic::install(log.clone(), Then::Abort);
     introduce(&loaded);
+    files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("etcd-worker")
         .enable_all()

@@ -55,6 +55,9 @@ pub enum ReadError {
     /// A sort order or target outside the known ones.
     #[error("sort order or target is not a known one")]
     InvalidSortOption,
+    /// The answer would take more bytes than it may.
+    #[error("the answer would take more than {0} bytes")]
+    TooLarge(usize),
     /// A transaction that writes was handed to a reader.
     #[error("a transaction that writes cannot be answered by a read")]
     NotReadOnly,
@@ -132,7 +135,10 @@ impl From<ReadError> for Failure {
             ReadError::Compacted => Self::Refused(ApplyError::Compacted),
             ReadError::FutureRevision => Self::Refused(ApplyError::FutureRevision),
             ReadError::InvalidSortOption => Self::Refused(ApplyError::InvalidSortOption),
-            ReadError::NotReadOnly => Self::Refused(ApplyError::UnknownOperation),
+            // What is too large at apply is read later; see `Outcome::late`.
+            ReadError::NotReadOnly | ReadError::TooLarge(_) => {
+                Self::Refused(ApplyError::UnknownOperation)
+            }
             ReadError::State(error) => Self::Fatal(error),
         }
     }

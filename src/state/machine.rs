@@ -12,11 +12,13 @@ use super::apply::{self, Tables};
 use super::checkpoints::Checkpoints;
 use super::command::{Entry, Payload};
 use super::error::StateError;
+use super::late::EARLY_BYTES;
 use super::load;
 use super::meta::{self, Compactions, Progress};
 use super::metrics::Metrics;
 use super::mvcc::cache::ValueCache;
 use super::mvcc::compaction::Sweep;
+use super::mvcc::read::Meter;
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Records;
 use super::mvcc::reopen;
@@ -163,12 +165,13 @@ impl Machine {
         let compacted = self.tables.compactions.scheduled;
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut moved = false;
+        let early = Meter::new(EARLY_BYTES);
         for entry in entries {
             if !self.follows(entry.index)? {
                 outcomes.push(None);
                 continue;
             }
-            outcomes.push(self.apply_entry(&entry.payload, &mut batch)?);
+            outcomes.push(self.apply_entry(&entry.payload, &mut batch, &early)?);
             self.progress.applied = entry.index;
             self.progress.log_id = entry.log_id;
             self.started = true;
@@ -199,6 +202,7 @@ impl Machine {
         &mut self,
         payload: &Payload,
         batch: &mut Batch,
+        early: &Meter,
     ) -> Result<Option<Vec<Outcome>>, StateError> {
         match payload {
             Payload::Blank => Ok(None),
@@ -210,7 +214,7 @@ impl Machine {
             Payload::Batch(proposal) => {
                 let mut outcomes = Vec::with_capacity(proposal.requests.len());
                 for request in &proposal.requests {
-                    outcomes.push(apply::apply(&mut self.tables, batch, request)?);
+                    outcomes.push(apply::apply(&mut self.tables, batch, request, early)?);
                 }
                 self.shared.metrics.applied(&outcomes);
                 Ok(Some(outcomes))

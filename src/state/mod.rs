@@ -10,6 +10,7 @@ mod apply;
 mod checkpoints;
 pub mod command;
 pub mod error;
+mod late;
 pub mod lease;
 mod load;
 pub mod machine;
@@ -24,6 +25,7 @@ mod shared;
 
 pub use command::{Entry, Payload};
 pub use error::{ApplyError, ReadError, StateError};
+pub use late::Late;
 pub use machine::{Machine, Options};
 pub use outcome::{Outcome, Response};
 pub use reader::Reader;

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::error::ApplyError;
+use super::late::Late;
 use crate::proto::etcdserverpb::{
     AlarmResponse, DeleteRangeResponse, LeaseGrantResponse, PutResponse, TxnResponse,
 };
@@ -19,6 +20,9 @@ pub struct Outcome {
     /// For a compaction that asked to wait: resolves when the last record is deleted. Dropped
     /// unresolved when the node stops.
     pub physical: Option<oneshot::Receiver<()>>,
+    /// What is left out of the reply because it is large; [`Reader::complete`](super::Reader::complete)
+    /// reads it.
+    pub late: Vec<Late>,
 }
 
 /// A reply without its outer header; headers inside transactions are filled as etcd fills them.

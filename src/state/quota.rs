@@ -11,6 +11,15 @@ const KEY_COST: u64 = 256;
 /// What a lease costs.
 const LEASE_COST: u64 = 64;
 
+/// What a lease that is held takes: its place in the tables of leases and of deadlines. Leases are no
+/// records, so without it nothing would bound their number.
+const HELD_LEASE: u64 = 256;
+
+/// What counts against the quota: live bytes of records, and the leases.
+pub(super) fn used(live: u64, leases: usize) -> u64 {
+    live.saturating_add((leases as u64).saturating_mul(HELD_LEASE))
+}
+
 /// The quota in bytes that a setting means: zero is the default, below zero is no limit.
 pub fn bytes(setting: i64) -> u64 {
     match setting {

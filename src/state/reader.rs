@@ -11,11 +11,13 @@ use tokio::sync::broadcast;
 
 use super::alarm::Alarms;
 use super::error::{ReadError, StateError};
+use super::late::{self, Late};
 use super::lease::{Lease, LeaseEvent, Leases};
 use super::membership::Members;
-use super::mvcc::read;
+use super::mvcc::read::{self, Meter};
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Fetch;
+use super::outcome::Response;
 use super::shared::{Published, Shared};
 use super::{apply, quota};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
@@ -68,8 +70,21 @@ impl Reader {
     /// # Errors
     /// The revision is compacted or in the future, a sort option is unknown, the store failed.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
+        self.range_within(request, usize::MAX)
+    }
+
+    /// As [`Self::range`], with a bound on the bytes held for it.
+    ///
+    /// # Errors
+    /// Besides, [`ReadError::TooLarge`].
+    pub fn range_within(
+        &self,
+        request: &RangeRequest,
+        limit: usize,
+    ) -> Result<RangeResponse, ReadError> {
         self.shared.metrics.range();
-        self.read(|state| read::range(state.view(), &*self.shared.records, request))
+        let records = &*self.shared.records;
+        self.read(|state| read::range(state.view(), records, request, &Meter::new(limit)))
     }
 
     /// Answers a range request in pieces of about `piece_bytes` that belong to one revision.
@@ -84,12 +99,36 @@ impl Reader {
         RangeStream::new(Arc::clone(&self.shared), request, piece_bytes)
     }
 
-    /// Answers a transaction that only ranges. The outer header carries the revision.
+    /// Answers a transaction that only ranges, with a bound on the bytes held for it. The outer header
+    /// carries the revision.
     ///
     /// # Errors
-    /// As [`Self::range`], or the transaction holds an operation other than a range.
-    pub fn txn_readonly(&self, request: &TxnRequest) -> Result<TxnResponse, ReadError> {
-        self.read(|state| apply::read_only(state.view(), &*self.shared.records, request))
+    /// As [`Self::range_within`], or the transaction holds an operation other than a range.
+    pub fn txn_readonly(
+        &self,
+        request: &TxnRequest,
+        limit: usize,
+    ) -> Result<TxnResponse, ReadError> {
+        let records = &*self.shared.records;
+        self.read(|state| apply::read_only(state.view(), records, request, &Meter::new(limit)))
+    }
+
+    /// The reply to a request that was applied here, with its late parts, as the state was then.
+    ///
+    /// # Errors
+    /// [`ReadError::TooLarge`] as [`Self::range_within`]; [`ReadError::Compacted`] if a compaction
+    /// since then took something the reply should hold.
+    pub fn complete(
+        &self,
+        response: &Response,
+        late: &[Late],
+        limit: usize,
+    ) -> Result<Response, ReadError> {
+        late::complete(&self.shared.records, response, late, limit).map_err(|error| {
+            let compacted = self.compacted();
+            let taken = late.iter().any(|part| part.is_compacted(&error, compacted));
+            if taken { ReadError::Compacted } else { error }
+        })
     }
 
     /// The newest revision; 1 for an empty store.
@@ -223,11 +262,16 @@ impl Reader {
         self.shared.quota
     }
 
+    /// Bytes that count against the quota.
+    pub fn quota_used(&self) -> u64 {
+        quota::used(self.shared.published.load().live, self.shared.leases.len())
+    }
+
     /// Whether the quota has room for a request right now; alarms apart.
     pub fn has_room(&self, op: &Op) -> bool {
         match quota::cost(op) {
             0 => true,
-            cost => self.shared.published.load().live.saturating_add(cost) < self.shared.quota,
+            cost => self.quota_used().saturating_add(cost) < self.shared.quota,
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Limits {
     /// Bytes a client may send ahead on one stream. Holds most requests whole, so that no put waits
     /// for a window update.
     pub stream_window: u32,
-    /// Bytes a client may send ahead on one connection.
+    /// Bytes a client may send ahead on one connection; less when there are many connections.
     pub connection_window: u32,
     /// Largest HTTP/2 frame accepted. Above 16 KiB big values need fewer frames; small enough that
     /// no stream holds up the others for long.
@@ -46,9 +46,9 @@ impl Default for Limits {
             max_connections: 100_000,
             max_concurrent_streams: u32::MAX,
             stream_window: 1 << 20,
-            connection_window: 16 << 20,
+            connection_window: 8 << 20,
             max_frame: 64 << 10,
-            send_buffer: 1 << 20,
+            send_buffer: 256 << 10,
             max_headers: 64 << 10,
             max_pending_resets: 1024,
             keepalive_interval: Duration::from_secs(2 * 60 * 60),

@@ -22,6 +22,7 @@ use super::handshake::{Protocol, Ready, Rejected, Terms, greet};
 use super::identity::Identity;
 use super::limits::Limits;
 use super::listener::Bound;
+use super::memory::{Account, Memory};
 use super::metrics::Metrics;
 use super::quiet::Quiet;
 use super::stream::Stream;
@@ -31,6 +32,9 @@ use crate::types::clock::Clock;
 
 /// Pause after the system refused a connection for want of files or memory.
 const BREATHER: Duration = Duration::from_millis(100);
+/// Requests under way on one connection whatever the configuration allows: etcd's default is no limit
+/// at all, and its clients wait when there is one. Far above the thousand that busy ones have.
+const MOST_STREAMS: u32 = 32_768;
 /// Shortest time a handshake gets when many are under way.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,9 @@ pub struct Serving {
     pub credentials: Option<Credentials>,
     /// Bounds.
     pub limits: Limits,
+    /// What the connections of all listeners may hold; every request carries the [`Account`] of its
+    /// connection in its extensions.
+    pub memory: Memory,
     /// Counters.
     pub metrics: Metrics,
     /// Owner of the tasks; they stop with the stage [`Stage::Serving`].
@@ -244,13 +251,16 @@ where
     let _closed = Closed(open);
     let limits = &shared.serving.limits;
     let remote = Arc::clone(&ready.identity.remote);
-    let service = Identified { service: shared.service.clone(), identity: ready.identity };
+    let account = shared.serving.memory.account();
+    let service = Identified { service: shared.service.clone(), identity: ready.identity, account };
+    let window = shared.serving.memory.window(limits.connection_window);
     let stream = TokioIo::new(ready.stream);
     // The two branches differ only in types: hyper has no common one for its connections.
     let result = match ready.protocol {
         Protocol::Http2 => {
             let arrivals = Arrivals::default();
-            let connection = http2(limits, arrivals.clone()).serve_connection(stream, service);
+            let connection =
+                http2(limits, window.bytes(), arrivals.clone()).serve_connection(stream, service);
             let mut together = Together::new(connection, arrivals);
             tokio::select! {
                 biased;
@@ -287,13 +297,13 @@ async fn within(
     tokio::time::timeout(drain, connection).await.unwrap_or(Ok(()))
 }
 
-fn http2(limits: &Limits, arrivals: Arrivals) -> http2::Builder<Arrivals> {
+fn http2(limits: &Limits, window: u32, arrivals: Arrivals) -> http2::Builder<Arrivals> {
     let mut builder = http2::Builder::new(arrivals);
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_concurrent_streams(limits.max_concurrent_streams.min(MOST_STREAMS))
         .initial_stream_window_size(limits.stream_window)
-        .initial_connection_window_size(limits.connection_window)
+        .initial_connection_window_size(window)
         .max_frame_size(limits.max_frame)
         .max_send_buf_size(limits.send_buffer)
         .max_header_list_size(limits.max_headers)
@@ -323,10 +333,11 @@ impl Drop for Closed {
     }
 }
 
-/// Puts the identity of the connection into each of its requests.
+/// Puts the identity and the account of the connection into each of its requests.
 struct Identified<S> {
     service: S,
     identity: Identity,
+    account: Account,
 }
 
 impl<S> hyper::service::Service<Request<Incoming>> for Identified<S>
@@ -339,6 +350,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.identity.clone());
+        request.extensions_mut().insert(self.account.clone());
         self.service.clone().oneshot(request)
     }
 }

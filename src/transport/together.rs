@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 
@@ -76,6 +76,7 @@ impl<C: Future> Future for Together<C> {
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt, Stream};
     use tokio::sync::oneshot;
 
     use super::*;

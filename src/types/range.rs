@@ -62,6 +62,11 @@ impl KeyRange {
     }
 }
 
+/// The very next key.
+pub fn next_key(key: &[u8]) -> Bytes {
+    [key, b"\0"].concat().into()
+}
+
 /// The first key above every key that starts with `prefix`; `None` when there is no such key.
 pub fn prefix_end(prefix: &[u8]) -> Option<Bytes> {
     let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;

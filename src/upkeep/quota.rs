@@ -80,7 +80,7 @@ async fn run(parts: QuotaParts, refused: Arc<Notify>) {
 }
 
 fn is_full(parts: &QuotaParts) -> bool {
-    parts.reader.sizes().in_use >= parts.reader.quota()
+    parts.reader.quota_used() >= parts.reader.quota()
 }
 
 async fn raise(parts: &QuotaParts) {

@@ -15,7 +15,7 @@ use super::limits::{COHORT, REPLAYED_BYTES, REPLAYED_REVISIONS, WINDOW};
 use super::outbox::{Item, Part, Revision};
 use super::source::Source;
 use crate::state::mvcc::recent::RevisionEvents;
-use crate::types::range::KeyRange;
+use crate::types::range::{KeyRange, next_key};
 
 /// Watchers looked at when one round is mustered.
 const MUSTERED: usize = 8_192;
@@ -246,8 +246,7 @@ fn hull_of(hull: Option<KeyRange>, range: &KeyRange) -> KeyRange {
 
 fn end_of(range: &KeyRange) -> Option<Bytes> {
     match range {
-        // The very next key.
-        KeyRange::Single(key) => Some([key, b"\0".as_slice()].concat().into()),
+        KeyRange::Single(key) => Some(next_key(key)),
         KeyRange::Between(_, end) => Some(end.clone()),
         KeyRange::From(_) => None,
     }

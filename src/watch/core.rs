@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::interest::Interest;
-use super::limits::{RANGE_BYTES_PER_STREAM, WATCHERS, WATCHERS_PER_STREAM};
+use super::limits::{RANGE_BYTES_PER_STREAM, WATCHER_BYTES, WATCHERS_PER_STREAM};
 use super::metrics::Metrics;
 use super::outbox::{Item, Outbox, Part, Places, Revision};
 use super::response;
@@ -102,7 +102,7 @@ impl Core {
         store: Store,
     ) -> bool {
         let Some(entry) = self.streams.get_mut(stream) else { return false };
-        let (id, range) = match admit(entry, request, self.watchers.len()) {
+        let (id, range) = match admit(entry, request) {
             Ok(admitted) => admitted,
             Err(reason) => {
                 entry.outbox.note(response::refused(store.revision, reason));
@@ -148,6 +148,12 @@ impl Core {
             entry.range_bytes -= range_bytes(&watcher.range);
         }
         self.count();
+    }
+
+    /// Bytes the watchers of a stream take.
+    pub(super) fn bytes(&self, stream: u32) -> usize {
+        let taken = |entry: &Entry| entry.ids.len() * WATCHER_BYTES + entry.range_bytes;
+        self.streams.get(stream).map_or(0, taken)
     }
 
     /// Answers a progress request if every watcher of the stream has all there is.
@@ -306,11 +312,7 @@ impl Core {
 }
 
 /// Checks a create request and finds its id; otherwise the reason for the client.
-fn admit(
-    entry: &mut Entry,
-    request: &WatchCreateRequest,
-    watchers: usize,
-) -> Result<(i64, KeyRange), String> {
+fn admit(entry: &mut Entry, request: &WatchCreateRequest) -> Result<(i64, KeyRange), String> {
     let range = range_of(request).ok_or_else(|| response::EMPTY_RANGE.to_owned())?;
     if request.watch_id != 0 && entry.ids.contains_key(&request.watch_id) {
         return Err(response::DUPLICATE_ID.to_owned());
@@ -319,9 +321,6 @@ fn admit(
         return Err(format!(
             "mvcc: too many watchers on one stream, {WATCHERS_PER_STREAM} are allowed"
         ));
-    }
-    if watchers >= WATCHERS {
-        return Err(format!("mvcc: too many watchers on this member, {WATCHERS} are allowed"));
     }
     if entry.range_bytes + range_bytes(&range) > RANGE_BYTES_PER_STREAM {
         return Err(format!(

@@ -184,6 +184,10 @@ impl Inner {
         core.cancel(stream, id, self.source.revision());
     }
 
+    pub(super) fn bytes(&self, stream: u32) -> usize {
+        self.core.lock().bytes(stream)
+    }
+
     pub(super) fn progress(&self, stream: u32) {
         // A client that asks right after its write expects to hear of that write.
         self.pump();

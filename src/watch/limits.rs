@@ -4,8 +4,9 @@
 /// client exhaust the server.
 pub const WATCHERS_PER_STREAM: usize = 65_536;
 
-/// Watchers on the whole server: about 400 bytes each, so some 400 MB when all are taken.
-pub const WATCHERS: usize = 1_000_000;
+/// What a watcher takes beside the keys of its range: its rows in the tables of the hub. Whoever owns
+/// the stream charges this to the connection, which bounds the watchers of a client and of all.
+pub const WATCHER_BYTES: usize = 512;
 
 /// Bytes of keys and range ends held for the watchers of one stream. Keys may be as long as a
 /// request, so a count alone bounds nothing.

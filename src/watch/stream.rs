@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::hub::Inner;
+use super::limits::WATCHER_BYTES;
 use super::outbox::{Outbox, Taken};
 use super::response;
 use crate::proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
@@ -58,6 +59,16 @@ impl WatchStream {
         if request.progress_notify && self.ticker.is_none() {
             self.ticker = Some(Box::pin(sleep(self.interval())));
         }
+    }
+
+    /// Bytes its watchers take.
+    pub fn bytes(&self) -> usize {
+        self.number.map_or(0, |number| self.hub.bytes(number))
+    }
+
+    /// Bytes the watcher of a create request would take.
+    pub fn cost(request: &WatchCreateRequest) -> usize {
+        WATCHER_BYTES + request.key.len().max(1) + request.range_end.len()
     }
 
     /// Answers a create request with a refusal of the caller's own, such as a missing permission.

@@ -11,7 +11,8 @@ use etcd::config::{Tls, TlsLimits, TlsVersion};
 use etcd::tasks::Supervisor;
 use etcd::telemetry::metrics::Registry;
 use etcd::transport::{
-    BindOptions, Credentials, Identity, Limits, Material, Metrics, Serving, bind_all, dial, serve,
+    BindOptions, Credentials, Identity, Limits, Material, Memory, Metrics, Serving, bind_all, dial,
+    serve,
 };
 use etcd::types::url::Url;
 use http_body_util::{BodyExt, Empty, Full};
@@ -120,6 +121,7 @@ impl Server {
             name: "client",
             credentials: credentials.clone(),
             limits: setup.limits,
+            memory: Memory::default(),
             metrics,
             supervisor: supervisor.clone(),
         };
@@ -500,6 +502,7 @@ async fn an_encrypted_url_without_a_certificate_is_refused_at_start() {
         name: "client",
         credentials: None,
         limits: Limits::default(),
+        memory: Memory::default(),
         metrics: Metrics::new(&Registry::new()),
         supervisor: Supervisor::new(),
     };

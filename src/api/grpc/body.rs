@@ -1,6 +1,7 @@
 //! Response bodies.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -11,11 +12,14 @@ use prost::Message;
 use tonic::Status;
 
 use super::frame;
-use crate::api::budget::Share;
+use super::hold::{Hold, keep};
+use crate::api::budget::Slot;
+use crate::api::status;
+use crate::transport::Charge;
 
-/// Bytes handed to the connection at once. What is not handed over yet still counts against the
-/// budget, so this must be small.
-const PIECE: usize = 64 << 10;
+/// Bytes handed to the connection at once: so that streams get their turns, and a client that does
+/// not read leaves little with the connection.
+pub(super) const PIECE: usize = 64 << 10;
 
 /// What the server answers with, on either face.
 #[derive(Default)]
@@ -24,19 +28,86 @@ pub enum Body {
     #[default]
     Empty,
     /// One encoded message, then the trailers of success.
-    Message(Encoded),
+    Message(Small),
+    /// The same, for one that is dropped if its client does not read it.
+    Large(Large),
     /// The trailers of success.
     Trailers,
     /// Messages as they come.
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = std::convert::Infallible> + Send>>),
-    /// An answer of the HTTP face.
-    Http(axum::body::Body),
+    /// An answer of the HTTP face, and what its call was charged.
+    Http(axum::body::Body, Option<Charge>),
 }
 
-/// A message with its prefix, ready to send, and its share of the budget if it is large.
-pub struct Encoded {
-    pub(super) bytes: Bytes,
-    pub(super) share: Option<Share>,
+/// A message with its prefix, accounted to its connection.
+pub struct Small {
+    bytes: Bytes,
+    charge: Option<Charge>,
+}
+
+/// A message with its prefix, and its share of the budget of large answers.
+pub struct Large {
+    slot: Arc<Slot>,
+    length: usize,
+}
+
+/// A message ready to send.
+pub enum Encoded {
+    /// As nearly all are.
+    Small(Small),
+    /// One that needed room in the budget.
+    Large(Large),
+}
+
+impl Encoded {
+    pub(super) fn small(bytes: Bytes) -> Self {
+        Self::Small(Small { bytes, charge: None })
+    }
+
+    pub(super) fn large(slot: Arc<Slot>, length: usize) -> Self {
+        Self::Large(Large { slot, length })
+    }
+
+    /// Bytes of the message.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Small(small) => small.bytes.len(),
+            Self::Large(large) => large.length,
+        }
+    }
+
+    /// The body, which takes over what its call was charged: from now on that stands for the answer.
+    ///
+    /// # Errors
+    /// When there is no room for the answer.
+    pub(super) fn into_body(self, mut charge: Charge) -> Result<Body, Status> {
+        match self {
+            Self::Small(Small { bytes, .. }) => {
+                charge.resize(charge.bytes().max(bytes.len())).map_err(status::memory_full)?;
+                Ok(Body::Message(Small { bytes, charge: Some(charge) }))
+            }
+            Self::Large(large) => Ok(Body::Large(large)),
+        }
+    }
+}
+
+impl Small {
+    /// The next bytes, and whether they are the last.
+    fn next(&mut self) -> (Bytes, bool) {
+        let piece = self.bytes.split_to(self.bytes.len().min(PIECE));
+        let last = self.bytes.is_empty();
+        let length = if last { usize::MAX } else { piece.len() };
+        let hold = self.charge.as_mut().map(|charge| Hold::Charge(charge.split(length)));
+        (keep(piece, hold), last)
+    }
+}
+
+impl Large {
+    /// As [`Small::next`]; `None` if the answer was dropped.
+    fn next(&self) -> Option<(Bytes, bool)> {
+        let (piece, share, last) = self.slot.next(PIECE)?;
+        Some((keep(piece, share.map(Hold::Share)), last))
+    }
 }
 
 impl HttpBody for Body {
@@ -47,41 +118,50 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut *self {
-            Self::Empty => Poll::Ready(None),
-            Self::Message(encoded) => {
-                let piece = encoded.bytes.split_to(encoded.bytes.len().min(PIECE));
-                if encoded.bytes.is_empty() {
-                    *self = Self::Trailers;
+        let (piece, last) = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Message(small) => small.next(),
+            Self::Large(large) => match large.next() {
+                Some(next) => next,
+                None => {
+                    *self = Self::Empty;
+                    let end = Frame::trailers(trailers(&status::answer_not_read()));
+                    return Poll::Ready(Some(Ok(end)));
                 }
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
+            },
             Self::Trailers => {
                 *self = Self::Empty;
-                Poll::Ready(Some(Ok(Frame::trailers(success()))))
+                return Poll::Ready(Some(Ok(Frame::trailers(success()))));
             }
             Self::Stream(stream) => {
-                stream.as_mut().poll_frame(context).map_err(|never| match never {})
+                return stream.as_mut().poll_frame(context).map_err(|never| match never {});
             }
-            Self::Http(body) => Pin::new(body).poll_frame(context),
+            Self::Http(body, charge) => {
+                let polled = Pin::new(body).poll_frame(context);
+                return polled.map_ok(|frame| {
+                    frame.map_data(|data| keep(data, charge.take().map(Hold::Charge)))
+                });
+            }
+        };
+        if last {
+            *self = Self::Trailers;
         }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Message(_) | Self::Trailers | Self::Stream(_) => false,
-            Self::Http(body) => body.is_end_stream(),
+            Self::Message(_) | Self::Large(_) | Self::Trailers | Self::Stream(_) => false,
+            Self::Http(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         match self {
+            Self::Http(body, _) => body.size_hint(),
             // A length in the head would promise that no trailers follow.
-            Self::Empty | Self::Message(_) | Self::Trailers | Self::Stream(_) => {
-                hyper::body::SizeHint::default()
-            }
-            Self::Http(body) => body.size_hint(),
+            _ => hyper::body::SizeHint::default(),
         }
     }
 }
@@ -96,7 +176,7 @@ impl<M: Message> Answer for M {
     fn encode(self) -> Result<Encoded, Status> {
         let mut out = BytesMut::new();
         frame::write(&self, &mut out)?;
-        Ok(Encoded { bytes: out.freeze(), share: None })
+        Ok(Encoded::small(out.freeze()))
     }
 }
 

@@ -15,9 +15,11 @@ use tonic::{Code, Status};
 use super::Shared;
 use super::body::{Answer, Body, Encoded, refuse, respond};
 use super::frame::Frames;
-use super::stream::Messages;
+use super::stream::{Messages, Room};
+use super::weigh::weigh;
 use crate::api::method::{Kind, Method};
 use crate::api::status;
+use crate::transport::{Account, Charge};
 
 /// What the metadata of a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,9 @@ pub(super) struct Ticket {
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Meter,
     pub(super) terms: Terms,
+    pub(super) account: Account,
+    /// What the call itself takes.
+    pub(super) charge: Charge,
 }
 
 /// What a call becomes.
@@ -154,6 +159,8 @@ where
                     timeout(limit, work).await.unwrap_or_else(|_| Err(status::deadline_exceeded()))
                 }
             };
+            // The request makes room for the answer.
+            drop(self.frames);
             self.ticket.answer(result)
         })
     }
@@ -162,7 +169,7 @@ where
     pub(super) fn server_stream<Q, M, S, F, H>(mut self, handler: H) -> Reply
     where
         Q: Message + Default,
-        M: Message + 'static,
+        M: Message + Unpin + 'static,
         S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
         F: Future<Output = Result<S, Status>> + Send + 'static,
         H: FnOnce(Arc<Shared>, Q) -> F + Send + 'static,
@@ -182,17 +189,27 @@ where
     async fn only<Q: Message + Default>(&mut self) -> Result<Q, Status> {
         let message = self.frames.only().await?;
         self.ticket.meter.received(message.len());
+        let most = self.ticket.shared.backend.limits.max_txn_ops;
+        let weight = weigh(self.ticket.meter.method, &message, most)?;
+        if weight > 0 {
+            self.frames.charge(message.len() + weight)?;
+        }
         Q::decode(message).map_err(|error| status::undecodable(&error))
     }
 }
 
 impl Ticket {
-    fn answer(&mut self, result: Result<Encoded, Status>) -> Response<Body> {
-        match result {
-            Ok(encoded) => {
-                self.meter.sent(encoded.bytes.len());
+    fn answer(mut self, result: Result<Encoded, Status>) -> Response<Body> {
+        let charge = self.charge;
+        let body = result.and_then(|encoded| {
+            let length = encoded.len();
+            encoded.into_body(charge).map(|body| (body, length))
+        });
+        match body {
+            Ok((body, length)) => {
+                self.meter.sent(length);
                 self.meter.finish(Code::Ok);
-                respond(Body::Message(encoded))
+                respond(body)
             }
             Err(status) => {
                 self.meter.finish(status.code());
@@ -204,11 +221,12 @@ impl Ticket {
     /// Answers with a stream that also ends by its terms or when the server stops.
     pub(super) fn stream<M, S>(self, source: S) -> Response<Body>
     where
-        M: Message + 'static,
+        M: Message + Unpin + 'static,
         S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
     {
         let ending = ending(Arc::clone(&self.shared), self.terms);
-        respond(Body::Stream(Box::pin(Messages::new(source, self.meter, ending))))
+        let room = Room::new(self.account, self.charge, self.shared.budget.clone());
+        respond(Body::Stream(Box::pin(Messages::new(source, self.meter, room, ending))))
     }
 }
 

@@ -9,6 +9,10 @@ use prost::Message;
 use tonic::Status;
 
 use crate::api::status;
+use crate::transport::{Account, Charge};
+
+/// Bytes of a message that the call it belongs to was charged for already.
+const COVERED: usize = 1024;
 
 /// Flag and length.
 const PREFIX: usize = 5;
@@ -19,12 +23,28 @@ pub(super) struct Frames<B> {
     buffer: BytesMut,
     limit: usize,
     ended: bool,
+    account: Account,
+    /// For the message that comes in or was given out last.
+    charge: Option<Charge>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Frames<B> {
     /// Messages of at most `limit` bytes.
-    pub(super) fn new(body: B, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), limit, ended: false }
+    pub(super) fn new(body: B, limit: usize, account: Account) -> Self {
+        Self { body, buffer: BytesMut::new(), limit, ended: false, account, charge: None }
+    }
+
+    /// Charges `bytes` for the message in hand.
+    ///
+    /// # Errors
+    /// When the connection holds too much already.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Status> {
+        let result = match &mut self.charge {
+            Some(charge) => charge.resize(bytes),
+            None if bytes <= COVERED => Ok(()),
+            None => self.account.charge(bytes).map(|charge| self.charge = Some(charge)),
+        };
+        result.map_err(status::memory_full)
     }
 
     /// The next message, `None` at the end of the body. A message never shares memory with the
@@ -33,8 +53,13 @@ impl<B: Body<Data = Bytes> + Unpin> Frames<B> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
+        if self.buffer.is_empty() {
+            // Whoever asks for the next is done with the last.
+            self.charge = None;
+        }
         loop {
             if let Some(length) = self.length()? {
+                self.charge(length)?;
                 if let Some(message) = self.buffer.get(PREFIX..PREFIX + length) {
                     let message = Bytes::copy_from_slice(message);
                     self.buffer.advance(PREFIX + length);
@@ -76,21 +101,28 @@ impl<B: Body<Data = Bytes> + Unpin> Frames<B> {
     /// counts as its fault, of which HTTP/2 forgives a connection only so many.
     pub(super) async fn only(&mut self) -> Result<Bytes, Status> {
         let message = self.next().await.unwrap_or_else(|| Err(status::truncated()))?;
+        let charge = self.charge.take();
         match self.next().await {
-            None => Ok(message),
+            None => {
+                self.charge = charge;
+                Ok(message)
+            }
             Some(Ok(_)) => Err(status::one_message_too_many()),
             Some(Err(error)) => Err(error),
         }
     }
 
     /// The usual case, one piece of body that is one message, without a second copy.
-    fn whole(&self, data: &Bytes) -> Result<Option<Bytes>, Status> {
+    fn whole(&mut self, data: &Bytes) -> Result<Option<Bytes>, Status> {
         if !self.buffer.is_empty() {
             return Ok(None);
         }
         let length = length_of(data, self.limit)?;
-        let message = data.get(PREFIX..).filter(|rest| length == Some(rest.len()));
-        Ok(message.map(Bytes::copy_from_slice))
+        let Some(message) = data.get(PREFIX..).filter(|rest| length == Some(rest.len())) else {
+            return Ok(None);
+        };
+        self.charge(message.len())?;
+        Ok(Some(Bytes::copy_from_slice(message)))
     }
 
     fn length(&self) -> Result<Option<usize>, Status> {
@@ -117,12 +149,27 @@ fn length_of(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
 /// # Errors
 /// If it has more than 4 GiB.
 pub(super) fn write(message: &impl Message, out: &mut BytesMut) -> Result<(), Status> {
-    let length = message.encoded_len();
-    let prefix = u32::try_from(length)
-        .map_err(|_| Status::resource_exhausted("grpc: trying to send message larger than max"))?;
+    begin(message.encoded_len(), out)?;
+    append(message, out)
+}
+
+/// Appends the prefix of a message of so many bytes, and makes room for those.
+///
+/// # Errors
+/// If they are more than 4 GiB.
+pub(super) fn begin(length: usize, out: &mut BytesMut) -> Result<(), Status> {
+    let prefix = u32::try_from(length).map_err(|_| status::answer_too_large(u32::MAX as usize))?;
     out.reserve(PREFIX + length);
     out.put_u8(0);
     out.put_u32(prefix);
+    Ok(())
+}
+
+/// Appends a message, or a part of one, without a prefix.
+///
+/// # Errors
+/// Never: there is always room.
+pub(super) fn append(message: &impl Message, out: &mut BytesMut) -> Result<(), Status> {
     message.encode(out).map_err(|error| status::internal(&error))
 }
 
@@ -134,6 +181,11 @@ mod tests {
 
     use super::*;
     use crate::proto::etcdserverpb::PutRequest;
+    use crate::transport::Memory;
+
+    fn account() -> Account {
+        Memory::default().account()
+    }
 
     fn put(bytes: usize) -> PutRequest {
         PutRequest { key: "k".into(), value: vec![7; bytes].into(), ..Default::default() }
@@ -150,7 +202,7 @@ mod tests {
             .chunks(piece)
             .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))))
             .collect();
-        let mut frames = Frames::new(StreamBody::new(stream::iter(pieces)), limit);
+        let mut frames = Frames::new(StreamBody::new(stream::iter(pieces)), limit, account());
         let mut read = Vec::new();
         while let Some(message) = frames.next().await {
             let failed = message.is_err();
@@ -177,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_single_message_is_taken_only_once_the_body_has_ended() {
         let (pieces, body) = futures::channel::mpsc::unbounded();
-        let mut frames = Frames::new(StreamBody::new(body), 1_000);
+        let mut frames = Frames::new(StreamBody::new(body), 1_000, account());
         let mut taken = Box::pin(frames.only());
         let first = Ok::<_, std::io::Error>(Frame::data(written(&[10])));
         pieces.unbounded_send(first).unwrap();
@@ -185,8 +237,27 @@ mod tests {
         drop(pieces);
         assert!(taken.await.is_ok());
         let body = stream::iter([Ok::<_, std::io::Error>(Frame::data(written(&[1, 2])))]);
-        let refused = Frames::new(StreamBody::new(body), 1_000).only().await;
+        let refused = Frames::new(StreamBody::new(body), 1_000, account()).only().await;
         assert_eq!(refused.unwrap_err().code(), tonic::Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_message_is_charged_from_its_length_on_until_the_next_is_asked_for() {
+        let account = account();
+        let (pieces, body) = futures::channel::mpsc::unbounded();
+        let mut frames = Frames::new(StreamBody::new(body), 20_000, account.clone());
+        let send = |bytes: Bytes| {
+            pieces.unbounded_send(Ok::<_, std::io::Error>(Frame::data(bytes))).unwrap();
+        };
+        let bytes = written(&[10_000, 10]);
+        send(bytes.slice(..PREFIX));
+        assert!(futures::poll!(Box::pin(frames.next())).is_pending());
+        assert!(account.held() >= 10_000);
+        send(bytes.slice(PREFIX..));
+        assert!(frames.next().await.unwrap().is_ok() && account.held() >= 10_000);
+        assert!(frames.next().await.unwrap().is_ok() && account.held() < 100);
+        drop(frames);
+        assert_eq!(account.held(), 0);
     }
 
     #[tokio::test]

@@ -2,26 +2,28 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use futures::{Stream, stream};
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
 use super::Shared;
 use super::body::Encoded;
-use super::large;
-use super::propose::{decide, mismatch, propose};
+use super::frame;
+use super::large::{self, Headed};
+use super::propose::{mismatch, propose};
 use crate::api::backend::Backend;
 use crate::api::budget::Share;
 use crate::api::{check, header, status};
 use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::proto::etcdserverpb::request_op::Request;
 use crate::proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
-    PutResponse, RangeRequest, RangeStreamResponse, TxnRequest,
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, PutRequest, RangeRequest,
+    RangeStreamResponse, TxnRequest,
 };
 use crate::proto::internal::request::Op;
-use crate::state::Response;
 use crate::state::reader::RangeStream;
+use crate::state::{Outcome, Reader, Response};
 
 /// Waits until the local state is as new as the request asks for.
 async fn settle(backend: &Backend, serializable: bool) -> Result<(), Status> {
@@ -38,7 +40,7 @@ pub(super) async fn range(shared: Arc<Shared>, request: RangeRequest) -> Result<
     check::range(&request)?;
     settle(&shared.backend, request.serializable).await?;
     let keys = large::keys_of(&shared.backend.reader, &request);
-    large::read(&shared, keys, move |reader| reader.range(&request)).await
+    large::read(&shared, keys, move |reader, most| reader.range_within(&request, most)).await
 }
 
 pub(super) async fn range_stream(
@@ -102,26 +104,58 @@ impl Pieces {
     }
 }
 
-pub(super) async fn put(shared: Arc<Shared>, request: PutRequest) -> Result<PutResponse, Status> {
-    match decide(&shared, Op::Put(request)).await? {
-        (revision, Response::Put(mut response)) => {
-            response.header = header::at(&shared.backend, revision);
-            Ok(response)
-        }
-        _ => Err(mismatch()),
-    }
+pub(super) async fn put(shared: Arc<Shared>, request: PutRequest) -> Result<Encoded, Status> {
+    write(&shared, Op::Put(request)).await
 }
 
 pub(super) async fn delete_range(
     shared: Arc<Shared>,
     request: DeleteRangeRequest,
-) -> Result<DeleteRangeResponse, Status> {
-    match decide(&shared, Op::DeleteRange(request)).await? {
-        (revision, Response::DeleteRange(mut response)) => {
-            response.header = header::at(&shared.backend, revision);
-            Ok(response)
+) -> Result<Encoded, Status> {
+    write(&shared, Op::DeleteRange(request)).await
+}
+
+/// Has a write applied and answers it, with what was too large to be read at apply.
+async fn write(shared: &Arc<Shared>, op: Op) -> Result<Encoded, Status> {
+    let Outcome { revision, result, late, .. } = propose(&shared.backend, op).await?;
+    let response = result.map_err(status::of_apply)?;
+    if late.is_empty() {
+        return large::encode(&shared.backend, Ok(Written { response, revision }))
+            .map(Encoded::small);
+    }
+    let read = move |reader: &Reader, most| {
+        let response = reader.complete(&response, &late, most)?;
+        Ok(Written { response, revision })
+    };
+    large::read_large(shared, read)
+        .await
+        .map_err(|error| status::applied_without_answer(revision, &error))
+}
+
+/// The answer to a write.
+struct Written {
+    response: Response,
+    revision: i64,
+}
+
+impl Headed for Written {
+    fn complete(&mut self, backend: &Backend) {
+        let header = header::at(backend, self.revision);
+        match &mut self.response {
+            Response::Put(put) => put.header = header,
+            Response::DeleteRange(delete) => delete.header = header,
+            Response::Txn(txn) => txn.header = header,
+            _ => {}
         }
-        _ => Err(mismatch()),
+    }
+
+    fn write(self, out: &mut BytesMut) -> Result<(), Status> {
+        match &self.response {
+            Response::Put(put) => frame::write(put, out),
+            Response::DeleteRange(delete) => frame::write(delete, out),
+            Response::Txn(txn) => frame::write(txn, out),
+            _ => Err(mismatch()),
+        }
     }
 }
 
@@ -130,15 +164,10 @@ pub(super) async fn txn(shared: Arc<Shared>, request: TxnRequest) -> Result<Enco
         check::txn(&request, shared.backend.limits.max_txn_ops)?;
         settle(&shared.backend, is_serializable(&request)).await?;
         let keys = large::keys_of_txn(&shared.backend.reader, &request);
-        return large::read(&shared, keys, move |reader| reader.txn_readonly(&request)).await;
+        let read = move |reader: &Reader, most| reader.txn_readonly(&request, most);
+        return large::read(&shared, keys, read).await;
     }
-    match decide(&shared, Op::Txn(request)).await? {
-        (revision, Response::Txn(mut response)) => {
-            response.header = header::at(&shared.backend, revision);
-            super::body::Answer::encode(response)
-        }
-        _ => Err(mismatch()),
-    }
+    write(&shared, Op::Txn(request)).await
 }
 
 fn ranges(request: &TxnRequest) -> impl Iterator<Item = Option<&RangeRequest>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 use tokio::task::spawn_blocking;
 use tonic::Status;
@@ -19,18 +19,50 @@ use crate::state::{ReadError, Reader};
 /// Keys up to which an answer is made right where the request is: most of them come from memory,
 /// and a change of thread would cost more.
 const SMALL_KEYS: i64 = 64;
+/// Bytes up to which it is: what it takes is not reserved, so only as much as is made at one time,
+/// one per thread, may exist.
+const SMALL_BYTES: usize = 1 << 20;
 
 /// Bytes a stored key is taken to need before its value is known.
-const KEY_BYTES: u64 = 128;
+const KEY_BYTES: u64 = 256;
+
+/// While an answer is made there are its values and their encoding.
+const TWICE: usize = 2;
+/// How much more room is asked for when it was not enough.
+const STEP: usize = 4;
+/// The largest message a gRPC client in Go can take.
+const MAX_ANSWER: usize = i32::MAX as usize;
+
+/// The number of the field `RangeResponse.kvs`.
+const KVS: u32 = 2;
 
 /// An answer whose header only the caller can complete.
-pub(super) trait Headed: Message + Send + 'static {
+pub(super) trait Headed: Send + 'static {
     fn complete(&mut self, backend: &Backend);
+
+    /// Writes it with its prefix.
+    ///
+    /// # Errors
+    /// If it has more than 4 GiB.
+    fn write(self, out: &mut BytesMut) -> Result<(), Status>;
 }
 
 impl Headed for RangeResponse {
     fn complete(&mut self, backend: &Backend) {
         self.header = header::complete(backend, self.header.take());
+    }
+
+    /// Gives each key back as soon as it is written, so that a large answer is not there twice. Parts
+    /// of a message that follow each other make up the whole.
+    fn write(mut self, out: &mut BytesMut) -> Result<(), Status> {
+        frame::begin(self.encoded_len(), out)?;
+        let kvs = std::mem::take(&mut self.kvs);
+        let head = Self { header: self.header.take(), ..Self::default() };
+        frame::append(&head, out)?;
+        for kv in kvs {
+            prost::encoding::message::encode(KVS, &kv, out);
+        }
+        frame::append(&self, out)
     }
 }
 
@@ -38,42 +70,76 @@ impl Headed for TxnResponse {
     fn complete(&mut self, backend: &Backend) {
         self.header = header::complete(backend, self.header.take());
     }
+
+    fn write(self, out: &mut BytesMut) -> Result<(), Status> {
+        frame::write(&self, out)
+    }
 }
 
-/// Reads `keys` keys, here if they are few.
+/// Reads an answer about `keys` keys, here if they are few. `read` is given the bytes it may take,
+/// and asked again with more of them if it says that they are not enough.
 pub(super) async fn read<M: Headed>(
     shared: &Arc<Shared>,
     keys: i64,
-    read: impl FnOnce(&Reader) -> Result<M, ReadError> + Send + 'static,
+    read: impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static,
 ) -> Result<Encoded, Status> {
-    let backend = Arc::clone(&shared.backend);
-    if keys <= SMALL_KEYS {
-        let answer = finish(&backend, read(&backend.reader))?;
-        return encode(&answer);
+    let backend = &shared.backend;
+    if keys > SMALL_KEYS {
+        return read_apart(shared, estimate(&backend.reader, keys), read).await;
     }
-    let share = shared.budget.take(estimate(&backend.reader, keys)).await?;
-    let made = spawn_blocking(move || {
-        let answer = finish(&backend, read(&backend.reader))?;
-        let encoded = encode(&answer)?;
-        Ok::<_, Status>(encoded)
-    });
-    let mut encoded = made.await.map_err(|error| status::internal(&error))??;
-    encoded.share = Some(shared.budget.fit(share, encoded.bytes.len()).await?);
-    Ok(encoded)
+    match read(&backend.reader, SMALL_BYTES) {
+        Err(ReadError::TooLarge(_)) => read_apart(shared, STEP * SMALL_BYTES, read).await,
+        answer => encode(backend, answer).map(Encoded::small),
+    }
 }
 
-fn finish<M: Headed>(backend: &Backend, read: Result<M, ReadError>) -> Result<M, Status> {
+/// As [`read`], for an answer that is larger than any that is made right where the request is.
+pub(super) async fn read_large<M: Headed>(
+    shared: &Arc<Shared>,
+    read: impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static,
+) -> Result<Encoded, Status> {
+    read_apart(shared, STEP * SMALL_BYTES, read).await
+}
+
+/// Reads an answer on a thread that may block, beginning with room for `wanted` bytes.
+async fn read_apart<M: Headed>(
+    shared: &Arc<Shared>,
+    mut wanted: usize,
+    read: impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static,
+) -> Result<Encoded, Status> {
+    let read = Arc::new(read);
+    loop {
+        let mut share = shared.budget.take(wanted.saturating_mul(TWICE)).await?;
+        let most = if share.is_whole() { MAX_ANSWER } else { share.bytes() / TWICE };
+        let made = spawn_blocking({
+            let (backend, read) = (Arc::clone(&shared.backend), Arc::clone(&read));
+            move || match read(&backend.reader, most) {
+                Err(ReadError::TooLarge(_)) if most < MAX_ANSWER => Ok(None),
+                answer => encode(&backend, answer).map(Some),
+            }
+        });
+        let made = made.await.map_err(|error| status::internal(&error))?;
+        let Some(answer) = made? else {
+            wanted = most.saturating_mul(STEP);
+            continue;
+        };
+        share.shrink(answer.len());
+        let length = answer.len();
+        return Ok(Encoded::large(shared.budget.keep(answer, share), length));
+    }
+}
+
+/// Completes an answer and writes it.
+pub(super) fn encode<M: Headed>(
+    backend: &Backend,
+    read: Result<M, ReadError>,
+) -> Result<Bytes, Status> {
     let mut answer = read.map_err(|error| status::of_read(&error))?;
     answer.complete(backend);
-    Ok(answer)
-}
-
-fn encode(answer: &impl Message) -> Result<Encoded, Status> {
     let mut out = BytesMut::new();
-    frame::write(answer, &mut out)?;
-    Ok(Encoded { bytes: out.freeze(), share: None })
+    answer.write(&mut out)?;
+    Ok(out.freeze())
 }
-
 /// What so many keys of the average size come to.
 fn estimate(reader: &Reader, keys: i64) -> usize {
     let (_, records) = reader.key_counts();

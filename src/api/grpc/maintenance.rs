@@ -22,6 +22,12 @@ use crate::state::Response;
 use crate::storage::space::Room;
 use crate::types::version::ETCD_API;
 
+/// Alarms that may be raised: two kinds for each member of the largest cluster, many times over. The
+/// member is whatever the client says.
+const MOST_ALARMS: usize = 1_024;
+/// Hashes computed at one time: each reads everything, on a thread others need too.
+pub(super) const HASHES: usize = 2;
+
 pub(super) async fn status(
     shared: Arc<Shared>,
     _: StatusRequest,
@@ -76,6 +82,10 @@ pub(super) async fn alarm(
     if AlarmAction::try_from(request.action).is_err() {
         return Err(wire::unknown_alarm_action(request.action));
     }
+    let raises = request.action == AlarmAction::Activate as i32;
+    if raises && shared.backend.reader.alarms().list(AlarmType::None).len() >= MOST_ALARMS {
+        return Err(wire::too_many_alarms(MOST_ALARMS));
+    }
     match decide(&shared, Op::Alarm(request)).await? {
         (revision, Response::Alarm(mut response)) => {
             response.header = header::at(&shared.backend, revision);
@@ -104,6 +114,7 @@ pub(super) async fn hash_kv(
     shared: Arc<Shared>,
     request: HashKvRequest,
 ) -> Result<HashKvResponse, Status> {
+    let _turn = shared.hashes.acquire().await.map_err(|_| wire::stopped())?;
     let reader = shared.backend.reader.clone();
     let hashed = spawn_blocking(move || reader.hash_kv(request.revision)).await;
     let hashed = hashed.map_err(|error| wire::internal(&error))?;

@@ -6,6 +6,7 @@ mod call;
 mod cluster;
 mod frame;
 mod health;
+mod hold;
 mod kv;
 mod large;
 mod lease;
@@ -13,6 +14,7 @@ mod maintenance;
 mod propose;
 mod stream;
 mod watch;
+mod weigh;
 
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use tokio::sync::watch as channel;
-use tonic::Status;
+use tokio::sync::{Semaphore, watch as channel};
+use tonic::{Code, Status};
 
 use body::refuse;
 pub use body::{Body, Encoded};
@@ -36,11 +38,16 @@ use super::method::Method;
 use super::metrics::Metrics;
 use super::status;
 use crate::tasks::{Stage, Stop, Supervisor};
+use crate::transport::Memory;
 use crate::types::clock::Clock;
 
 /// Looks at the leader, one election timeout apart, without seeing any, before streams that need
 /// one are ended.
 const LEADERLESS_LOOKS: u32 = 3;
+
+/// What a call is charged to its connection from its first byte to the last of its answer, in bytes:
+/// its place in HTTP/2, its task, its counters, a small message each way.
+pub(super) const CALL_BYTES: usize = 4 << 10;
 
 /// The gRPC services; clones share everything.
 #[derive(Clone)]
@@ -53,6 +60,7 @@ struct Shared {
     backend: Arc<Backend>,
     metrics: Metrics,
     budget: Budget,
+    hashes: Semaphore,
     /// Whether there has been no leader for long.
     leaderless: channel::Receiver<bool>,
     serving: Stop,
@@ -69,10 +77,12 @@ impl Grpc {
         });
         let limits = backend.limits;
         let metrics = Metrics::new(&backend.registry, limits.extensive_metrics);
-        let budget = Budget::new(limits.range_bytes_in_flight);
+        let budget = Budget::new(limits.range_bytes_in_flight, Clock);
+        let hashes = Semaphore::new(maintenance::HASHES);
         let serving = supervisor.stop_token(Stage::Serving);
         let clock = Clock;
-        Self { shared: Arc::new(Shared { backend, metrics, budget, leaderless, serving, clock }) }
+        let shared = Shared { backend, metrics, budget, hashes, leaderless, serving, clock };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Answers one request; whatever goes wrong is told in the response.
@@ -80,7 +90,7 @@ impl Grpc {
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let Some(method) = Method::find(head.uri.path()) else {
             return refused(&unknown(head.uri.path()));
         };
@@ -90,8 +100,17 @@ impl Grpc {
             meter.finish(status.code());
             return refused(&status);
         }
-        let frames = Frames::new(body, self.shared.backend.limits.max_message_bytes());
-        let ticket = Ticket { shared: Arc::clone(&self.shared), meter, terms };
+        let account = head.extensions.remove().unwrap_or_else(|| Memory::default().account());
+        let charge = match account.charge(CALL_BYTES) {
+            Ok(charge) => charge,
+            Err(full) => {
+                meter.finish(Code::ResourceExhausted);
+                return refused(&status::memory_full(full));
+            }
+        };
+        let limit = self.shared.backend.limits.max_message_bytes();
+        let frames = Frames::new(body, limit, account.clone());
+        let ticket = Ticket { shared: Arc::clone(&self.shared), meter, terms, account, charge };
         route(method, Call { frames, ticket })
     }
 

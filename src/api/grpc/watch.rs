@@ -9,13 +9,14 @@ use futures::Stream;
 use prost::Message;
 use tonic::Status;
 
-use super::Shared;
 use super::call::{Call, Reply};
 use super::frame::Frames;
+use super::{Shared, refused};
 use crate::api::method::Method;
 use crate::api::{header, status};
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
-use crate::proto::etcdserverpb::{WatchRequest, WatchResponse};
+use crate::proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use crate::transport::Charge;
 use crate::watch::{StreamOptions, WatchStream};
 
 pub(super) fn watch<B>(call: Call<B>) -> Reply
@@ -29,7 +30,11 @@ where
         progress_interval: limits.watch_progress_interval,
     });
     let shared = Arc::clone(&ticket.shared);
-    let conversation = Conversation { shared, frames: Some(frames), stream };
+    let watchers = match ticket.account.charge(0) {
+        Ok(charge) => charge,
+        Err(full) => return refused(&status::memory_full(full)),
+    };
+    let conversation = Conversation { shared, frames: Some(frames), stream, watchers };
     Box::pin(std::future::ready(ticket.stream(conversation)))
 }
 
@@ -38,6 +43,8 @@ struct Conversation<B> {
     /// Until the client has said all it wants to say, which does not end the stream.
     frames: Option<Frames<B>>,
     stream: WatchStream,
+    /// For the watchers of the stream.
+    watchers: Charge,
 }
 
 impl<B> Conversation<B>
@@ -57,12 +64,30 @@ where
         Ok(())
     }
 
+    fn create(&mut self, request: &WatchCreateRequest) -> Result<(), Status> {
+        let cost = WatchStream::cost(request);
+        if let Err(full) = self.watchers.resize(self.watchers.bytes() + cost) {
+            self.stream.refuse(format!("mvcc: {full}"));
+            return Ok(());
+        }
+        self.stream.create(request);
+        self.settle()
+    }
+
+    /// Gives back what was charged for a watcher that is not there.
+    fn settle(&mut self) -> Result<(), Status> {
+        self.watchers.resize(self.stream.bytes()).map_err(status::memory_full)
+    }
+
     fn handle(&mut self, message: Bytes) -> Result<(), Status> {
         self.shared.metrics.received(Method::Watch, message.len());
         let request = WatchRequest::decode(message).map_err(|e| status::undecodable(&e))?;
         match request.request_union {
-            Some(RequestUnion::CreateRequest(create)) => self.stream.create(&create),
-            Some(RequestUnion::CancelRequest(cancel)) => self.stream.cancel(cancel.watch_id),
+            Some(RequestUnion::CreateRequest(create)) => self.create(&create)?,
+            Some(RequestUnion::CancelRequest(cancel)) => {
+                self.stream.cancel(cancel.watch_id);
+                self.settle()?;
+            }
             Some(RequestUnion::ProgressRequest(_)) => self.stream.request_progress(),
             // etcd ignores what says nothing.
             None => {}

@@ -22,7 +22,10 @@ pub(super) fn admit(tables: &Tables, request: &Request, op: &Op) -> Result<(), A
 pub(super) fn has_room(tables: &Tables, op: &Op) -> bool {
     match quota::cost(op) {
         0 => true,
-        cost => tables.writer.live().saturating_add(cost) < tables.quota,
+        cost => {
+            let used = quota::used(tables.writer.live(), tables.leases.len());
+            used.saturating_add(cost) < tables.quota
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Put and delete.
 
+use bytes::Bytes;
+
 use super::Apply;
 use crate::proto::etcdserverpb::{
     DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
 };
 use crate::proto::mvccpb::KeyValue;
 use crate::state::error::{ApplyError, Failure, StateError};
+use crate::state::late::Missing;
 use crate::state::mvcc::index::KeyMeta;
 use crate::state::mvcc::read::header;
 use crate::state::mvcc::record::Fetch;
@@ -35,26 +38,21 @@ impl Apply<'_> {
 
     /// Carries out a put whose conditions have been looked at.
     pub(super) fn write_put(&mut self, request: &PutRequest) -> Result<PutResponse, StateError> {
-        let mut prev_kv = None;
-        if request.prev_kv || request.ignore_value {
-            prev_kv = self.live(&request.key).map(|meta| self.record(meta)).transpose()?;
-        }
-        let value = match &prev_kv {
-            Some(kv) if request.ignore_value => kv.value.clone(),
+        let before = self.live(&request.key);
+        let value = match before {
+            Some(meta) if request.ignore_value => self.record(meta)?.value,
             _ => request.value.clone(),
         };
-        let lease = if request.ignore_lease {
-            self.live(&request.key).map_or(0, |meta| meta.lease)
-        } else {
-            request.lease
+        let prev_kv = match before {
+            Some(meta) if request.prev_kv => self.previous(meta)?,
+            _ => None,
         };
+        let lease =
+            if request.ignore_lease { before.map_or(0, |meta| meta.lease) } else { request.lease };
         let previous = self.tables.writer.put(&request.key, value, lease)?;
         let detached = previous.map_or(0, |meta| meta.lease);
         self.tables.leases.attach(&request.key, detached, lease);
-        Ok(PutResponse {
-            header: header(self.tables.writer.visible()),
-            prev_kv: prev_kv.filter(|_| request.prev_kv),
-        })
+        Ok(PutResponse { header: header(self.tables.writer.visible()), prev_kv })
     }
 
     /// Deletes a range of keys.
@@ -75,13 +73,10 @@ impl Apply<'_> {
     ) -> Result<DeleteRangeResponse, StateError> {
         let range = KeyRange::new(request.key.clone(), request.range_end.clone());
         let deleted = self.tables.writer.delete(&range);
-        let mut prev_kvs = Vec::new();
         for (key, meta) in &deleted {
             self.tables.leases.attach(key, meta.lease, 0);
-            if request.prev_kv {
-                prev_kvs.push(self.record(*meta)?);
-            }
         }
+        let prev_kvs = if request.prev_kv { self.all_previous(&deleted)? } else { Vec::new() };
         Ok(DeleteRangeResponse {
             header: header(self.tables.writer.visible()),
             deleted: i64::try_from(deleted.len()).unwrap_or(i64::MAX),
@@ -92,6 +87,32 @@ impl Apply<'_> {
     /// The key's state as the open transaction sees it.
     pub(super) fn live(&self, key: &[u8]) -> Option<KeyMeta> {
         self.tables.writer.view().root.get(key)
+    }
+
+    /// The previous value of a key, unless it must come late.
+    fn previous(&mut self, meta: KeyMeta) -> Result<Option<KeyValue>, StateError> {
+        let kv = self.record(meta)?;
+        let early = self.early.take_kv(kv).ok();
+        if early.is_none() {
+            self.leave(Missing::PrevKv(meta.modified));
+        }
+        Ok(early)
+    }
+
+    /// The previous values of deleted keys, unless they must come late.
+    fn all_previous(&mut self, deleted: &[(Bytes, KeyMeta)]) -> Result<Vec<KeyValue>, StateError> {
+        let mut early = Vec::new();
+        for (_, meta) in deleted {
+            let kv = self.record(*meta)?;
+            let fits = self.early.take(size_of::<KeyValue>()).and_then(|()| self.early.take_kv(kv));
+            let Ok(kv) = fits else {
+                let all = deleted.iter().map(|(_, meta)| meta.modified).collect();
+                self.leave(Missing::PrevKvs(all));
+                return Ok(Vec::new());
+            };
+            early.push(kv);
+        }
+        Ok(early)
     }
 
     fn record(&self, meta: KeyMeta) -> Result<KeyValue, StateError> {

@@ -18,9 +18,11 @@ use tokio::sync::oneshot;
 
 use super::alarm::Alarms;
 use super::error::{ApplyError, Failure, StateError};
+use super::late::{Late, Missing};
 use super::lease::{LeaseEvent, Leases};
 use super::membership::Members;
 use super::meta::Compactions;
+use super::mvcc::read::Meter;
 use super::mvcc::write::Writer;
 use super::outcome::{Outcome, Response};
 use crate::proto::etcdserverpb::{DeleteRangeResponse, PutResponse, TxnResponse};
@@ -54,6 +56,11 @@ pub(super) struct Tables {
 struct Apply<'a> {
     tables: &'a mut Tables,
     batch: &'a mut Batch,
+    /// How much of the answers may be read right away.
+    early: &'a Meter,
+    late: Vec<Late>,
+    /// The numbers of the operations that are being carried out, outermost transaction first.
+    place: Vec<usize>,
 }
 
 /// Applies one request.
@@ -64,19 +71,27 @@ pub(super) fn apply(
     tables: &mut Tables,
     batch: &mut Batch,
     request: &Request,
+    early: &Meter,
 ) -> Result<Outcome, StateError> {
-    let mut apply = Apply { tables, batch };
+    let mut apply = Apply { tables, batch, early, late: Vec::new(), place: Vec::new() };
     let mut physical = None;
     let result = match apply.run(request, &mut physical) {
         Ok(response) => Ok(response),
         Err(Failure::Refused(error)) => Err(error),
         Err(Failure::Fatal(error)) => return Err(error),
     };
+    let late = apply.late;
     let revision = tables.writer.end();
-    Ok(Outcome { revision, result, physical })
+    Ok(Outcome { revision, result, physical, late })
 }
 
 impl Apply<'_> {
+    /// Leaves a part of the answer to be read later.
+    fn leave(&mut self, what: Missing) {
+        let compacted = self.tables.writer.compacted();
+        self.late.push(Late { place: self.place.clone(), what, compacted });
+    }
+
     fn run(
         &mut self,
         request: &Request,

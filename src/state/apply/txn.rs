@@ -7,11 +7,12 @@ use super::{Apply, compare};
 use crate::proto::etcdserverpb::request_op::Request as Inner;
 use crate::proto::etcdserverpb::response_op::Response as Answer;
 use crate::proto::etcdserverpb::{
-    DeleteRangeRequest, PutRequest, RangeRequest, ResponseHeader, ResponseOp, TxnRequest,
-    TxnResponse,
+    DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, ResponseHeader, ResponseOp,
+    TxnRequest, TxnResponse,
 };
 use crate::state::error::{ApplyError, Failure, ReadError};
-use crate::state::mvcc::read::{self, View};
+use crate::state::late::Missing;
+use crate::state::mvcc::read::{self, Meter, View};
 use crate::state::mvcc::record::Fetch;
 use crate::types::range::KeyRange;
 
@@ -72,6 +73,7 @@ pub(in crate::state) fn read_only(
     view: View<'_>,
     source: &impl Fetch,
     request: &TxnRequest,
+    meter: &Meter,
 ) -> Result<TxnResponse, ReadError> {
     let path = match choose(view, source, request) {
         Ok(path) => path,
@@ -81,7 +83,7 @@ pub(in crate::state) fn read_only(
     check_ranges(view, &path)?;
     let answers = path.steps.iter().map(|step| match step {
         Step::Range(request) => {
-            let answer = Answer::ResponseRange(read::range(view, source, request)?);
+            let answer = Answer::ResponseRange(read::range(view, source, request, meter)?);
             Ok(ResponseOp { response: Some(answer) })
         }
         Step::Put(_) | Step::Delete(_) | Step::Txn(_) => Err(ReadError::NotReadOnly),
@@ -145,20 +147,32 @@ impl Apply<'_> {
 
     fn carry_out(&mut self, path: &Path<'_>) -> Result<TxnResponse, Failure> {
         let mut responses = Vec::with_capacity(path.steps.len());
-        for step in &path.steps {
+        for (number, step) in path.steps.iter().enumerate() {
+            self.place.push(number);
             let answer = match step {
-                Step::Range(request) => {
-                    let writer = &self.tables.writer;
-                    Answer::ResponseRange(read::range(writer.view(), writer, request)?)
-                }
+                Step::Range(request) => Answer::ResponseRange(self.range(request)?),
                 Step::Put(request) => Answer::ResponsePut(self.write_put(request)?),
                 Step::Delete(request) => Answer::ResponseDeleteRange(self.write_delete(request)?),
                 Step::Txn(inner) => Answer::ResponseTxn(self.carry_out(inner)?),
             };
+            self.place.pop();
             responses.push(ResponseOp { response: Some(answer) });
         }
         // A nested answer has a header without content; clients may count on its presence.
         let header = Some(ResponseHeader::default());
         Ok(TxnResponse { header, succeeded: path.succeeded, responses })
+    }
+
+    /// The answer to a range, unless it must come late.
+    fn range(&mut self, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
+        let writer = &self.tables.writer;
+        match read::range(writer.view(), writer, request, self.early) {
+            Err(ReadError::TooLarge(_)) => {
+                let (root, revision) = (writer.root(), writer.visible());
+                self.leave(Missing::Range { request: request.clone(), root, revision });
+                Ok(RangeResponse::default())
+            }
+            answer => answer,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Ranges: which keys, in which order, how many of them, and what of them is told.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -35,18 +36,54 @@ impl View<'_> {
     }
 }
 
+/// Bytes a read may take in memory: what it finds in the index and what it fetches.
+pub(in crate::state) struct Meter {
+    limit: usize,
+    left: Cell<usize>,
+}
+
+/// What a key found costs beside its own bytes and its value's: its places in the lists made of it.
+const KEY_BYTES: usize = size_of::<Found>() + size_of::<KeyValue>();
+
+impl Meter {
+    pub(in crate::state) fn new(limit: usize) -> Self {
+        Self { limit, left: Cell::new(limit) }
+    }
+
+    /// Takes `bytes`.
+    ///
+    /// # Errors
+    /// When there are fewer left.
+    pub(in crate::state) fn take(&self, bytes: usize) -> Result<(), ReadError> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.ok_or(ReadError::TooLarge(self.limit))?);
+        Ok(())
+    }
+
+    /// Takes what a fetched key holds.
+    pub(in crate::state) fn take_kv(&self, kv: KeyValue) -> Result<KeyValue, ReadError> {
+        self.take(kv.key.len() + kv.value.len())?;
+        Ok(kv)
+    }
+}
+
 /// A header that carries a revision; the rest is the answering member's business.
 pub(in crate::state) fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
 
 /// Answers a range request. The header carries the revision of the view, not the one asked for.
+///
+/// # Errors
+/// [`ReadError::TooLarge`] when `meter` runs out, whatever has been read by then; others as the
+/// request deserves.
 pub(in crate::state) fn range(
     view: View<'_>,
     source: &impl Fetch,
     request: &RangeRequest,
+    meter: &Meter,
 ) -> Result<RangeResponse, ReadError> {
-    let plan = Plan::new(request)?;
+    let plan = Plan::new(request, meter)?;
     let rev = view.resolve(request.revision)?;
     let mut answer = RangeResponse { header: header(view.revision), ..Default::default() };
     if request.count_only {
@@ -95,10 +132,11 @@ struct Plan<'a> {
     /// Keys after which looking for more is pointless: one above the limit, when the order the keys
     /// are found in decides which of them the limit keeps.
     enough: usize,
+    meter: &'a Meter,
 }
 
 impl<'a> Plan<'a> {
-    fn new(request: &'a RangeRequest) -> Result<Self, ReadError> {
+    fn new(request: &'a RangeRequest, meter: &'a Meter) -> Result<Self, ReadError> {
         let target = SortTarget::try_from(request.sort_target);
         let order = SortOrder::try_from(request.sort_order);
         let (Ok(target), Ok(order)) = (target, order) else {
@@ -118,6 +156,7 @@ impl<'a> Plan<'a> {
             descending: order == SortOrder::Descend,
             limit,
             enough,
+            meter,
         })
     }
 
@@ -130,7 +169,7 @@ impl<'a> Plan<'a> {
     ) -> Result<(), ReadError> {
         let by_value = self.target == SortTarget::Value;
         let from_index = self.request.keys_only && !by_value;
-        let (mut found, count) = self.scan(root, from_index);
+        let (mut found, count) = self.scan(root, from_index)?;
         answer.count = count;
         match self.target {
             SortTarget::Key | SortTarget::Value => {}
@@ -144,7 +183,11 @@ impl<'a> Plan<'a> {
         }
         answer.kvs.reserve_exact(found.len());
         for one in found {
-            let kv = if from_index { one.into_kv() } else { source.fetch_kv(one.meta.modified)? };
+            let kv = if from_index {
+                one.into_kv()
+            } else {
+                self.meter.take_kv(source.fetch_kv(one.meta.modified)?)?
+            };
             answer.kvs.push(kv);
         }
         if by_value {
@@ -155,18 +198,24 @@ impl<'a> Plan<'a> {
     }
 
     /// The keys that pass the filters, and how many there are without filters and limit.
-    fn scan(&self, root: &Root, with_keys: bool) -> (Vec<Found>, i64) {
+    fn scan(&self, root: &Root, with_keys: bool) -> Result<(Vec<Found>, i64), ReadError> {
         let mut found = Vec::new();
         let mut seen = 0;
         let mut stopped = false;
+        let mut fits = Ok(());
         let mut visit = |key: &[u8], meta: KeyMeta| {
             seen += 1;
             if self.passes(meta.modified.main, meta.create) {
                 let key = if with_keys { Bytes::copy_from_slice(key) } else { Bytes::new() };
+                fits = self.meter.take(KEY_BYTES + key.len());
                 found.push(Found { meta, key });
             }
             stopped = found.len() >= self.enough;
-            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if stopped || fits.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         match &self.range {
             KeyRange::Single(key) => {
@@ -179,11 +228,12 @@ impl<'a> Plan<'a> {
             }
             range => root.for_each(range, visit),
         }
+        fits?;
         let single = matches!(self.range, KeyRange::Single(_));
         if stopped && !single {
             seen = i64::try_from(root.count(&self.range)).unwrap_or(i64::MAX);
         }
-        (found, seen)
+        Ok((found, seen))
     }
 
     /// Reads an older revision: the index names the records, everything else is in them.
@@ -195,10 +245,13 @@ impl<'a> Plan<'a> {
         answer: &mut RangeResponse,
     ) -> Result<(), ReadError> {
         let mut at = Vec::new();
+        let mut fits = Ok(());
         root.for_each_at(&self.range, rev, |_, revision| {
             at.push(revision);
-            ControlFlow::Continue(())
+            fits = self.meter.take(size_of::<Revision>());
+            if fits.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        fits?;
         answer.count = i64::try_from(at.len()).unwrap_or(i64::MAX);
         if self.descending && self.target == SortTarget::Key {
             at.reverse();
@@ -206,7 +259,8 @@ impl<'a> Plan<'a> {
         for revision in at {
             let kv = source.fetch_kv(revision)?;
             if self.passes(kv.mod_revision, kv.create_revision) {
-                answer.kvs.push(kv);
+                self.meter.take(KEY_BYTES)?;
+                answer.kvs.push(self.meter.take_kv(kv)?);
             }
             if answer.kvs.len() >= self.enough {
                 break;
@@ -295,7 +349,7 @@ pub(in crate::state) fn check_in_txn(
     view: View<'_>,
     request: &RangeRequest,
 ) -> Result<(), ReadError> {
-    Plan::new(request)?;
+    Plan::new(request, &Meter::new(0))?;
     match request.revision {
         0 => Ok(()),
         asked if asked > view.revision => Err(ReadError::FutureRevision),

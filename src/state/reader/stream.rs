@@ -11,7 +11,7 @@ use crate::state::error::{ReadError, StateError};
 use crate::state::mvcc::read::{self, View};
 use crate::state::mvcc::record::{self, Fetch};
 use crate::state::shared::Shared;
-use crate::types::range::KeyRange;
+use crate::types::range::{KeyRange, next_key};
 use crate::types::revision::Revision;
 
 /// Keys in the first piece; later ones grow and shrink towards the wanted size.
@@ -90,7 +90,13 @@ impl RangeStream {
             match self.load(&found) {
                 Err(StateError::MissingRecord(_))
                     if self.shared.published.load().compacted > state.compacted => {}
-                kvs => return Ok((kvs?, resume)),
+                kvs => {
+                    let kvs = kvs?;
+                    // Fewer than were found when they are larger than those before.
+                    let cut = kvs.last().filter(|_| kvs.len() < found.len());
+                    let resume = cut.map(|last| next_key(&last.key)).or(resume);
+                    return Ok((kvs, resume));
+                }
             }
         }
     }
@@ -118,9 +124,14 @@ impl RangeStream {
     fn load(&self, found: &[Revision]) -> Result<Vec<KeyValue>, StateError> {
         let records = &self.shared.records;
         let mut kvs = Vec::with_capacity(found.len());
+        let mut bytes = 0;
         for at in found {
+            if bytes >= self.wanted_bytes {
+                break;
+            }
             let record = records.fetch(*at)?.ok_or(StateError::MissingRecord(*at))?;
             let mut kv = record::decode(*at, record)?;
+            bytes += kv.key.len() + if self.request.keys_only { 0 } else { kv.value.len() };
             if self.request.keys_only {
                 kv.value = Bytes::new();
             }

@@ -96,7 +96,8 @@ fn corruption_refuses_what_touches_data_and_comes_first() {
 
 #[test]
 fn a_put_over_the_quota_is_carried_out_and_refused() {
-    let mut store = stocked(Options { quota: 600, ..Options::default() });
+    // The lease takes 256 bytes of it.
+    let mut store = stocked(Options { quota: 856, ..Options::default() });
     let big = "v".repeat(200);
     assert!(store.try_put(put("a", &big)).is_ok());
     assert!(!store.reader.has_room(&Op::Put(put("b", &big))));
@@ -144,4 +145,17 @@ fn members_and_the_cluster_version_are_kept() {
     assert_eq!(members.cluster_version(), Some("3.5.0"));
     assert_eq!(members.get(MemberId(7)).unwrap().name, "one");
     assert_eq!(store.reader.range(&get("x")).unwrap().header.unwrap().revision, 1);
+}
+
+#[test]
+fn leases_take_room_so_that_their_number_is_bounded() {
+    let mut store = Store::with(Options { quota: 10_000, ..Options::default() });
+    let granted = (1..).take_while(|id| {
+        store.run(Op::LeaseGrant(LeaseGrantRequest { id: *id, ttl: 100 })).result.is_ok()
+    });
+    let granted = granted.count();
+    assert!((30..45).contains(&granted), "{granted} leases");
+    assert!(store.reader.quota_used() > 9_000);
+    (1..10).for_each(|id| drop(store.revoke(id)));
+    store.grant(1_000);
 }

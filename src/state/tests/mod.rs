@@ -6,6 +6,7 @@ mod hash;
 mod history;
 mod incomplete;
 mod kv;
+mod late;
 mod lease;
 mod model;
 mod range;

@@ -197,9 +197,28 @@ fn a_stream_ends_when_its_revision_is_compacted() {
     for n in 0..30 {
         store.put(&format!("k{n:03}"), "v");
     }
-    let mut stream = store.reader.range_stream(range("k", "l"), 1).unwrap();
+    let mut stream = store.reader.range_stream(range("k", "l"), 50).unwrap();
     assert_eq!(stream.next_piece().unwrap().unwrap().kvs.len(), 10);
     store.put("k000", "w");
     store.compact(32);
     assert!(matches!(stream.next_piece(), Err(ReadError::Compacted)));
+}
+
+#[test]
+fn a_piece_of_a_stream_is_cut_where_values_grow() {
+    let mut store = Store::new();
+    for n in 0..200 {
+        store.put(&format!("a{n:03}"), "v");
+    }
+    for n in 0..20 {
+        store.put(&format!("b{n:03}"), &"v".repeat(10_000));
+    }
+    let mut stream = store.reader.range_stream(range("a", "c"), 20_000).unwrap();
+    let mut found = Vec::new();
+    while let Some(piece) = stream.next_piece().unwrap() {
+        let bytes: usize = piece.kvs.iter().map(|kv| kv.value.len()).sum();
+        assert!(bytes <= 30_000, "{bytes} bytes in one piece");
+        found.extend(piece.kvs);
+    }
+    assert_eq!(found, store.reader.range(&range("a", "c")).unwrap().kvs);
 }

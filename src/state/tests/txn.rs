@@ -23,7 +23,7 @@ fn compare(key: &str, result: CompareResult, target: CompareTarget, with: Target
 
 fn holds(store: &Store, compare: Compare) -> bool {
     let txn = TxnRequest { compare: vec![compare], ..Default::default() };
-    store.reader.txn_readonly(&txn).unwrap().succeeded
+    store.reader.txn_readonly(&txn, usize::MAX).unwrap().succeeded
 }
 
 fn found(op: &ResponseOp) -> String {
@@ -260,11 +260,14 @@ fn read_only_transactions_need_no_log() {
     store.put("b", "2");
     let txn =
         then(vec![op_range(range("a", "z")), op_range(RangeRequest { revision: 2, ..all() })]);
-    let answer = store.reader.txn_readonly(&txn).unwrap();
+    let answer = store.reader.txn_readonly(&txn, usize::MAX).unwrap();
     assert_eq!(answer.header.unwrap().revision, 3);
     assert_eq!(answer.responses.iter().map(found).collect::<Vec<_>>(), ["a b", "a"]);
     let future = then(vec![op_range(RangeRequest { revision: 9, ..all() })]);
-    assert!(matches!(store.reader.txn_readonly(&future), Err(ReadError::FutureRevision)));
+    assert!(matches!(
+        store.reader.txn_readonly(&future, usize::MAX),
+        Err(ReadError::FutureRevision)
+    ));
     let writes = then(vec![op_put(put("a", ""))]);
-    assert!(matches!(store.reader.txn_readonly(&writes), Err(ReadError::NotReadOnly)));
+    assert!(matches!(store.reader.txn_readonly(&writes, usize::MAX), Err(ReadError::NotReadOnly)));
 }
