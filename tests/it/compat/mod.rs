@@ -1,5 +1,6 @@
 //! The same conversation with real etcd and with ours must read the same.
 
+mod clients;
 mod ctl;
 mod http;
 mod kv;

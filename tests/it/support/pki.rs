@@ -81,6 +81,20 @@ impl Pki {
         ]
     }
 
+    /// Flags of a program that trusts the test's authority and shows the pair `name`, as `etcdctl`
+    /// spells them.
+    pub(crate) fn client_flags(&self, name: &str) -> Vec<String> {
+        let file = |file: &str| self.file(file).display().to_string();
+        [
+            ("--cacert", "ca.crt"),
+            ("--cert", &format!("{name}.crt")),
+            ("--key", &format!("{name}.key")),
+        ]
+        .into_iter()
+        .flat_map(|(flag, name)| [flag.to_owned(), file(name)])
+        .collect()
+    }
+
     /// A client that trusts `ca` and shows the pair `name`, if any.
     pub(crate) fn client(&self, ca: &str, name: Option<&str>) -> Tls {
         Tls {

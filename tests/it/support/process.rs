@@ -4,13 +4,21 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::support::wait::eventually;
+use crate::support::wait::{LIMIT, eventually, eventually_for};
+
+/// Which output a line came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
 
 /// A running child. Dropping it kills it; a test that panics meanwhile shows its output.
 pub(crate) struct Process {
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Arc<Mutex<Vec<(Stream, String)>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -24,18 +32,18 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let outputs: [Option<Box<dyn Read + Send>>; 2] = [
-            child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-            child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+        let outputs: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
+            (Stream::Out, child.stdout.take().map(|pipe| Box::new(pipe) as _)),
+            (Stream::Err, child.stderr.take().map(|pipe| Box::new(pipe) as _)),
         ];
         let readers = outputs
             .into_iter()
-            .flatten()
-            .map(|pipe| {
+            .filter_map(|(stream, pipe)| Some((stream, pipe?)))
+            .map(|(stream, pipe)| {
                 let lines = Arc::clone(&lines);
                 std::thread::spawn(move || {
                     for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                        lines.lock().unwrap().push(line);
+                        lines.lock().unwrap().push((stream, line));
                     }
                 })
             })
@@ -45,13 +53,20 @@ impl Process {
 
     /// Everything printed so far.
     pub(crate) fn output(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// What was printed on the standard output so far.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        let printed = lines.iter().filter(|(stream, _)| *stream == Stream::Out);
+        printed.map(|(_, line)| line.clone()).collect()
     }
 
     /// Waits for a line that `pick` accepts.
     pub(crate) fn wait_line<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         eventually(what, || {
-            let found = self.lines.lock().unwrap().iter().find_map(|line| pick(line));
+            let found = self.lines.lock().unwrap().iter().find_map(|(_, line)| pick(line));
             if found.is_none()
                 && let Ok(Some(status)) = self.child.try_wait()
             {
@@ -88,7 +103,12 @@ impl Process {
 
     /// Waits for the end and all output.
     pub(crate) fn wait_end(&mut self) -> ExitStatus {
-        let status = eventually("the process to end", || self.child.try_wait().unwrap());
+        self.wait_end_for(LIMIT)
+    }
+
+    /// The same for a process that has much to do.
+    pub(crate) fn wait_end_for(&mut self, limit: Duration) -> ExitStatus {
+        let status = eventually_for(limit, "the process to end", || self.child.try_wait().unwrap());
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }

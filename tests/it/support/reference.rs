@@ -1,4 +1,4 @@
-//! Where real etcd is, if anywhere.
+//! Where the programs of others are, if anywhere: real etcd, and clients built with other libraries.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,26 @@ pub(crate) fn folder() -> Option<PathBuf> {
     );
     if found.is_none() {
         eprintln!("SKIPPED: comparison with real etcd (ETCD_REFERENCE_DIR is not set)");
+    }
+    found
+}
+
+/// The program of that name that `tests/clients/build` left in `ETCD_CLIENTS_DIR`; `None` when the
+/// comparison through it is to be skipped.
+///
+/// # Panics
+/// When clients are required (`ETCD_CLIENTS_REQUIRED=1`) but this one is missing.
+pub(crate) fn client(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("ETCD_CLIENTS_DIR").map(PathBuf::from);
+    let found = folder.map(|folder| folder.join(name)).filter(|program| program.is_file());
+    let required = std::env::var("ETCD_CLIENTS_REQUIRED").is_ok_and(|value| value == "1");
+    assert!(
+        found.is_some() || !required,
+        "ETCD_CLIENTS_REQUIRED=1 but ETCD_CLIENTS_DIR does not name a folder holding {name}; \
+         tests/clients/build FOLDER makes it"
+    );
+    if found.is_none() {
+        eprintln!("SKIPPED: comparison through the client {name} (ETCD_CLIENTS_DIR has none)");
     }
     found
 }

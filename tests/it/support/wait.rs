@@ -10,17 +10,26 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// When there is none within [`LIMIT`]; the message names `what`.
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    eventually_for(LIMIT, what, ask)
+}
+
+/// The same with another limit, for what takes long even when all is well.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test may look at the clock and rest between looks"
 )]
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually_for<T>(
+    limit: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain for: {what}");
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain for: {what}");
         std::thread::sleep(PAUSE);
     }
 }
