@@ -28,6 +28,7 @@ pub(crate) struct Running {
     pub(crate) reader: Reader,
     pub(crate) supervisor: Supervisor,
     pub(crate) registry: Registry,
+    pub(crate) wal: Wal,
     /// Holds the lock of the directory.
     data: DataDir,
 }
@@ -47,8 +48,9 @@ impl Running {
 
     async fn run(parts: Parts, reader: Reader, data: DataDir) -> Self {
         let (supervisor, registry) = (parts.supervisor.clone(), parts.registry.clone());
+        let wal = parts.wal.clone();
         let node = Node::start(parts).await.unwrap();
-        Self { node, reader, supervisor, registry, data }
+        Self { node, reader, supervisor, registry, wal, data }
     }
 
     fn parts(dir: &Path, settings: Settings) -> (Parts, (Reader, DataDir)) {

@@ -33,9 +33,10 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::health::HealthCheckRequest;
 use crate::proto::health::health_client::HealthClient;
+use crate::storage::space::Space;
 use crate::types::clock::Clock;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::{Lessor, LessorParts};
+use crate::upkeep::{DiskParts, DiskWatch, Lessor, LessorParts};
 use crate::watch::Hub;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -111,6 +112,14 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         registry: running.registry.clone(),
         clock: Clock,
     });
+    let disk = DiskWatch::start(DiskParts {
+        space: Space::unlimited(),
+        wal: running.wal.clone(),
+        election: Duration::from_secs(1),
+        supervisor: running.supervisor.clone(),
+        registry: running.registry.clone(),
+        clock: Clock,
+    });
     Backend {
         cluster: ClusterId(0xc1),
         member: MemberId(0x8e9e_05c5_2164_694d),
@@ -131,6 +140,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
             extensive_metrics: false,
         },
         health,
+        disk,
         registry: running.registry.clone(),
     }
 }
