@@ -50,6 +50,15 @@ impl Facts for Arc<Backend> {
         let status = self.node.status();
         let leader = status.leader.map_or_else(|| "0".to_owned(), |id| id.to_string());
         let state = if status.is_leader { "StateLeader" } else { "StateFollower" };
+        let mut progress = serde_json::Map::new();
+        if status.is_leader {
+            let own = serde_json::json!({
+                "match": status.committed,
+                "next": status.committed + 1,
+                "state": "StateReplicate",
+            });
+            progress.insert(self.member.to_string(), own);
+        }
         serde_json::json!({
             "id": self.member.to_string(),
             "term": status.term,
@@ -58,7 +67,7 @@ impl Facts for Arc<Backend> {
             "lead": leader,
             "raftState": state,
             "applied": status.applied,
-            "progress": {},
+            "progress": progress,
             "leadtransferee": "0",
         })
     }

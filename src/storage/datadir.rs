@@ -128,7 +128,7 @@ impl DataDir {
         let next = self.generation + 1;
         format::sync_dir(&self.state_root())?;
         let current = self.state_root().join(CURRENT);
-        format::write_atomically(&current, format!("{next}\n").as_bytes())?;
+        format::write_atomically(&current, current_text(next).as_bytes())?;
         self.generation = next;
         Ok(())
     }
@@ -142,12 +142,12 @@ impl DataDir {
         let folder = self.state_root();
         let current = folder.join(CURRENT);
         let generation = match fs::read_to_string(&current) {
-            Ok(text) => text.trim().parse().map_err(|_| StorageError::Damaged {
+            Ok(text) => read_current(&text).ok_or_else(|| StorageError::Damaged {
                 path: current.clone(),
-                why: "it does not hold a number".to_owned(),
+                why: "it does not hold a number and its checksum".to_owned(),
             })?,
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.identity.is_none() => {
-                format::write_atomically(&current, b"1\n")?;
+                format::write_atomically(&current, current_text(1).as_bytes())?;
                 1
             }
             Err(e) => return Err(StorageError::io("read", &current)(e)),
@@ -161,6 +161,17 @@ impl DataDir {
         create_private(&folder.join(generation.to_string()))?;
         Ok(generation)
     }
+}
+
+/// What CURRENT holds: the number decides what is removed, so that it must be beyond doubt.
+fn current_text(generation: u64) -> String {
+    let number = generation.to_string();
+    format!("{number} {:08x}\n", crc32c::crc32c(number.as_bytes()))
+}
+
+fn read_current(text: &str) -> Option<u64> {
+    let generation = text.split_once(' ')?.0.parse().ok()?;
+    (text == current_text(generation)).then_some(generation)
 }
 
 /// Claims a directory without a header, unless it has contents that somebody may miss.

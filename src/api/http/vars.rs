@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -10,7 +10,10 @@ use super::{Facts, answer};
 use crate::telemetry::metrics;
 
 /// The four variables of etcd; of the memory statistics only those that have a meaning here.
-pub(super) async fn vars<F: Facts>(State(facts): State<F>) -> Response {
+pub(super) async fn vars<F: Facts>(State(facts): State<F>, method: Method) -> Response {
+    if method != Method::GET {
+        return answer::method_not_allowed();
+    }
     let process = metrics::process();
     let cmdline: Vec<_> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let memory = json!({ "Alloc": process.resident_bytes, "Sys": process.virtual_bytes });

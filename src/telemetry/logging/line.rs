@@ -142,7 +142,7 @@ pub(super) fn render(
             // A line break in a message would look like a line of its own.
             let _ = write!(out, "{caller}\t{}", message.replace(['\n', '\r'], " "));
             if let Some(fields) = fields.strip_prefix(',') {
-                let _ = write!(out, "\t{{{fields}}}");
+                let _ = write!(out, "\t{{{}}}", spaced(fields));
             }
             if let Some(trace) = stacktrace {
                 let _ = write!(out, "\n{trace}");
@@ -150,6 +150,22 @@ pub(super) fn render(
             writeln!(out)
         }
     };
+    out
+}
+
+/// JSON with a blank after each comma and colon, as etcd writes it for people.
+fn spaced(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + json.len() / 8);
+    let (mut in_text, mut escaped) = (false, false);
+    for c in json.chars() {
+        out.push(c);
+        match c {
+            '"' if !escaped => in_text = !in_text,
+            ',' | ':' if !in_text => out.push(' '),
+            _ => {}
+        }
+        escaped = in_text && c == '\\' && !escaped;
+    }
     out
 }
 
@@ -205,6 +221,13 @@ mod tests {
         for (duration, text) in cases {
             assert_eq!(Took(duration).to_string(), text);
         }
+    }
+
+    #[test]
+    fn json_for_people_has_blanks_between_its_parts_only() {
+        let compact = r#""a,b":"c:\"d,e\\","list":["x","y"],"n":{"m":1}"#;
+        let expected = r#""a,b": "c:\"d,e\\", "list": ["x", "y"], "n": {"m": 1}"#;
+        assert_eq!(spaced(compact), expected);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn nothing_a_client_sends_can_forge_a_line() {
     let lines = logged(console, |_, _| info!(a = 1, "two\nlines"));
     assert_eq!(lines.len(), 1);
     let parts: Vec<&str> = lines[0].split('\t').collect();
-    assert_eq!((parts[1], &parts[3..]), ("info", ["two lines", "{\"a\":1}"].as_slice()));
+    assert_eq!((parts[1], &parts[3..]), ("info", ["two lines", "{\"a\": 1}"].as_slice()));
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::support::process::Process;
 const ROUNDS: usize = 30;
 /// Acknowledged transactions in a round in which the chosen place is not reached.
 const ENOUGH: usize = 400;
-/// Segments of 1 MiB, so that they roll and go within seconds.
-const SCALE: &str = "64";
+/// Segments of 256 KiB, so that they roll and go within seconds.
+const SCALE: &str = "256";
 const FLAGS: [&str; 3] =
     ["--snapshot-count=60", "--experimental-snapshot-catchup-entries=20", "--log-level=info"];
 
@@ -96,7 +96,13 @@ impl Script {
             WalUnwritten,
             WalWritten,
         ];
-        let visits = 1 + dice.below(if often.contains(&point) { 120 } else { 3 });
+        let most = match point {
+            point if often.contains(&point) => 120,
+            Point::HeaderWritten | Point::HeaderRenamed => 3,
+            point if point.is_first_start() => 1,
+            _ => 2,
+        };
+        let visits = 1 + dice.below(most);
         Self { point, visits, power_cut: dice.heads(), orderly: dice.below(4) == 0 }
     }
 
