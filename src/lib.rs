@@ -4,7 +4,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 9 | `bin/`: the three programs |
+//! | 9 | `bin/`: the three programs; `fuzzing`: every decoder, for tests alone |
 //! | 8 | [`server`] composition root of the daemon; [`cli`] command-line tools |
 //! | 7 | [`api`] gRPC and HTTP faces: decode, check, ask, answer |
 //! | 6 | [`bootstrap`] how a node begins; [`upkeep`] jobs that look at state and propose |
@@ -27,6 +27,9 @@ pub mod client;
 pub mod config;
 pub mod consensus;
 pub mod failpoint;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod proto;
 pub mod server;
 pub mod state;

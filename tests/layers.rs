@@ -71,7 +71,7 @@ fn floors(lib: &str) -> Floors {
     for row in lib.lines().filter_map(|line| line.strip_prefix("//! | ")) {
         let Some((floor, rooms)) = row.split_once(" | ") else { continue };
         let Ok(floor) = floor.parse() else { continue };
-        let rooms = rooms.replace("`bin/`", "[`bin`]");
+        let rooms = rooms.replace("`bin/`", "[`bin`]").replace("`fuzzing`", "[`fuzzing`]");
         for (room, _) in rooms.split("[`").skip(1).filter_map(|rest| rest.split_once("`]")) {
             floors.insert(room.to_owned(), floor);
         }

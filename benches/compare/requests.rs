@@ -77,7 +77,7 @@ impl Client for One {
                 let number = self.dice.below(self.keys);
                 self.kv.put(keys::put(number, &mut self.dice)).await?;
             }
-            Ask::Get => self.read(1, |from| keys::get(from)).await?,
+            Ask::Get => self.read(1, keys::get).await?,
             Ask::Serializable => {
                 let ask = |from| RangeRequest { serializable: true, ..keys::get(from) };
                 self.read(1, ask).await?;

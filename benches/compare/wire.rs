@@ -51,6 +51,7 @@ impl Wire {
             .handshake(TokioIo::new(socket))
             .await?;
         // It ends with the last clone of the sender, or with the server; requests tell which.
+        #[expect(clippy::disallowed_methods, reason = "a benchmark has no supervisor")]
         drop(tokio::task::spawn(connection));
         Ok(Self { sender, origin: origin.parse()? })
     }

@@ -25,6 +25,8 @@ mod env;
 mod exit;
 mod file;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod golang;
 mod help;
 mod layers;

@@ -8,6 +8,8 @@
 mod apply;
 mod batcher;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod leadership;
 mod log_store;
 mod machine;

@@ -63,7 +63,7 @@ impl Progress {
         batch.put(Space::Meta, PROGRESS, &bytes);
     }
 
-    fn decode(bytes: &Bytes) -> Option<Self> {
+    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
         let (applied, rest) = bytes.split_first_chunk::<8>()?;
         let (revision, rest) = rest.split_first_chunk::<8>()?;
         let (live, log_id) = rest.split_first_chunk::<8>()?;

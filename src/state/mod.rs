@@ -10,6 +10,8 @@ mod apply;
 mod checkpoints;
 pub mod command;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod late;
 pub mod lease;
 mod load;

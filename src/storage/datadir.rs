@@ -150,6 +150,10 @@ impl DataDir {
                 format::write_atomically(&current, current_text(1).as_bytes())?;
                 1
             }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let why = "it is missing, and it says which state is valid".to_owned();
+                return Err(StorageError::Damaged { path: current, why });
+            }
             Err(e) => return Err(StorageError::io("read", &current)(e)),
         };
         for entry in list(&folder)? {

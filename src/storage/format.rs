@@ -44,7 +44,7 @@ fn damaged(path: &Path, why: &str) -> StorageError {
     StorageError::Damaged { path: path.to_path_buf(), why: why.to_owned() }
 }
 
-fn decode(path: &Path, text: &str) -> Result<Phase, StorageError> {
+pub(super) fn decode(path: &Path, text: &str) -> Result<Phase, StorageError> {
     let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
     if title != TITLE {
         return Err(damaged(path, &format!("the first line is not {TITLE:?}")));
@@ -73,7 +73,7 @@ fn decode(path: &Path, text: &str) -> Result<Phase, StorageError> {
     }
 }
 
-fn encode(phase: &Phase) -> String {
+pub(super) fn encode(phase: &Phase) -> String {
     let phase = match phase {
         Phase::Starting => "starting".to_owned(),
         Phase::Started(identity) => format!("started {}", hex(identity)),

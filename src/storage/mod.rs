@@ -8,6 +8,8 @@ pub mod datadir;
 pub mod engine;
 mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod journal;
 mod keyspace;
 pub mod space;

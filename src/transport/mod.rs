@@ -6,6 +6,8 @@
 mod credentials;
 mod dialer;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handshake;
 mod identity;
 mod limits;

@@ -1,6 +1,8 @@
 //! Words everyone shares: ids, revisions, key ranges, URLs, versions, clocks. No I/O.
 
 pub mod clock;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod ids;
 pub mod range;
 pub mod revision;

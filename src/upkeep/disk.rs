@@ -133,17 +133,17 @@ impl Metrics {
     fn new(registry: &Registry) -> Self {
         Self {
             free: registry.gauge(
-                "etcd_disk_free_bytes",
+                "etcd_rs_disk_free_bytes",
                 "Bytes free for the data directory, on the disk that has less.",
             ),
             low: registry
-                .gauge("etcd_disk_space_low", "1 while writes are refused for lack of disk space."),
+                .gauge("etcd_rs_disk_space_low", "1 while writes are refused for lack of disk space."),
             slow: registry.gauge(
-                "etcd_disk_slow",
+                "etcd_rs_disk_slow",
                 "1 while a sync of the log takes, or took lately, longer than the election timeout.",
             ),
             episodes: registry.counter(
-                "etcd_disk_slow_total",
+                "etcd_rs_disk_slow_total",
                 "How often the disk became slower than the election timeout.",
             ),
         }

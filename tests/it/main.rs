@@ -12,6 +12,7 @@ mod config;
 mod ctl;
 mod differential;
 mod durability;
+mod hostile;
 mod support;
 mod systemd;
 mod tls;

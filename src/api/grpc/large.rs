@@ -19,9 +19,10 @@ use crate::state::{ReadError, Reader};
 /// Keys up to which an answer is made right where the request is: most of them come from memory,
 /// and a change of thread would cost more.
 const SMALL_KEYS: i64 = 64;
-/// Bytes up to which it is: what it takes is not reserved, so only as much as is made at one time,
-/// one per thread, may exist.
-const SMALL_BYTES: usize = 1 << 20;
+/// Bytes up to which it is: enough for the largest value there can be, so that a single key never
+/// needs room among the large answers. While it is made it is not reserved: one such answer per
+/// thread may exist.
+const SMALL_BYTES: usize = 2 << 20;
 
 /// Bytes a stored key is taken to need before its value is known.
 const KEY_BYTES: u64 = 256;

@@ -5,6 +5,8 @@ mod body;
 mod call;
 mod cluster;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod health;
 mod hold;
 mod kv;

@@ -20,6 +20,8 @@ mod disk;
 mod error;
 mod extent;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod header;
 mod log;
 mod map;

@@ -73,8 +73,10 @@ fn flags(seed: u64) -> Vec<&'static str> {
         "--election-timeout=200",
         "--experimental-watch-progress-notify-interval=150ms",
     ];
-    flags.push(["--snapshot-count=100000", "--snapshot-count=20"][usize::from(seed % 2 == 0)]);
-    if seed % 4 != 0 {
+    flags.push(
+        ["--snapshot-count=100000", "--snapshot-count=20"][usize::from(seed.is_multiple_of(2))],
+    );
+    if !seed.is_multiple_of(4) {
         flags.push("--unsafe-no-fsync");
     }
     flags

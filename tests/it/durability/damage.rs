@@ -89,11 +89,11 @@ const STOPPED: [((&str, &str), What, Outcome); 31] = [
 ];
 
 /// The same after `kill -9`, where it differs: there is no index checkpoint, so that the start reads
-/// all records.
+/// all records, and the log no longer holds what was synced with the newest journal.
 const KILLED: [((&str, &str), What, Outcome); 4] = [
     (SEGMENT, Flip(60), Refuses),
-    (JOURNAL, Flip(40), Serves),
-    (JOURNAL, Delete, Serves),
+    (JOURNAL, Flip(40), Refuses),
+    (JOURNAL, Delete, RefusesState),
     (TABLE, Flip(30), Refuses),
 ];
 
@@ -231,7 +231,7 @@ async fn outcome(subject: &Subject, path: &Path, told: (i64, u32)) -> (Outcome, 
                 line.contains(name) || path.ends_with("wal") && line.contains("log folder")
             };
             let state = subject.data().join("member/state/1");
-            let by_name = named(path) || path.parent().is_some_and(|folder| named(folder));
+            let by_name = named(path) || path.parent().is_some_and(&named);
             let outcome = if by_name { Refuses } else { RefusesState };
             let by_database = named(&state) || line.contains("the state ");
             assert!(by_name || by_database, "neither the file nor its database: {line}");

@@ -38,7 +38,7 @@ async fn write_until_refused(session: &mut Session, from: usize) -> (usize, toni
             return (number, status);
         }
     }
-    unreachable!("the member takes everything");
+    panic!("the member takes everything");
 }
 
 async fn count(session: &mut Session) -> usize {
@@ -102,8 +102,8 @@ async fn a_disk_slower_than_the_election_timeout_is_reported() {
     );
     assert_eq!(health("?serializable=true").status, 200, "a slow disk is no reason to kill");
     let metrics = http::request(address(&url), "GET", "/metrics").body;
-    assert!(metrics.contains("\netcd_disk_slow 1\n"), "{metrics}");
-    assert!(metrics.contains("\netcd_disk_slow_total 1\n"), "{metrics}");
+    assert!(metrics.contains("\netcd_rs_disk_slow 1\n"), "{metrics}");
+    assert!(metrics.contains("\netcd_rs_disk_slow_total 1\n"), "{metrics}");
     let told = "the disk is slower than the election timeout";
     assert!(process.output().iter().any(|line| line.contains(told)));
     subject.clear_rules();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use etcd::proto::etcdserverpb::RangeRequest;
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::subject::{self, Subject};
@@ -101,9 +102,10 @@ async fn a_full_disk_stops_writes_and_nothing_else_until_space_returns() {
     let subject = Subject::new(&[]);
     let Some(disk) = SmallDisk::mount(&subject) else { return };
     let (mut process, url) = disk.start(&subject);
-    let writer = tokio::spawn(write_until_full(url.clone()));
+    let mut writer = JoinSet::new();
+    writer.spawn(write_until_full(url.clone()));
     let ballast = disk.fill();
-    let held = within("the writer", writer).await.unwrap();
+    let held = within("the writer", writer.join_next()).await.unwrap().unwrap();
     assert!(held > 0, "the disk was full before anything was written");
 
     let mut session = Session::connect(&url).await;
@@ -114,7 +116,7 @@ async fn a_full_disk_stops_writes_and_nothing_else_until_space_returns() {
     assert!(health.body.contains("ALARM NOSPACE"), "{}", health.body);
     eventually("the metric of a full disk", || {
         let metrics = http::request(&address, "GET", "/metrics").body;
-        metrics.contains("\netcd_disk_space_low 1\n").then_some(())
+        metrics.contains("\netcd_rs_disk_space_low 1\n").then_some(())
     });
     assert!(!process.has_ended());
 

@@ -90,12 +90,12 @@ impl History {
         .await;
         clients.shutdown().await;
         while let Some(told) = told.recv().await {
-            self.remember(told);
+            self.remember(&told);
         }
     }
 
-    fn remember(&mut self, told: Told) {
-        match told {
+    fn remember(&mut self, told: &Told) {
+        match *told {
             Told::Pair(number, revision) => {
                 self.pairs.insert(number, revision);
                 self.newest = self.newest.max(revision);

@@ -1,0 +1,65 @@
+//! Every decoder of the daemon as a function of bytes, for `cargo fuzz` (`fuzz/`) and for the property
+//! tests beside this file, which run the same targets where there is no nightly compiler. None may
+//! panic, hang, or hold memory out of proportion; a form that reads must be written the same where
+//! that is promised. Not part of the library: compiled only for tests and with `--cfg fuzzing`.
+
+use crate::api::grpc::fuzz as api;
+use crate::bootstrap::Identity;
+use crate::config::fuzz as config;
+use crate::consensus::fuzz as consensus;
+use crate::state::fuzz as state;
+use crate::storage::fuzz as storage;
+use crate::storage::wal::fuzz as wal;
+use crate::transport::fuzz as transport;
+use crate::types::url::Url;
+
+/// A decoder under test.
+pub type Target = fn(&[u8]);
+
+/// All of them by name.
+pub const TARGETS: [(&str, Target); 17] = [
+    ("wal_header", wal::header),
+    ("wal_frame", wal::frame),
+    ("wal_segment", wal::segment),
+    ("data_dir", storage::format),
+    ("identity", identity),
+    ("record", state::record),
+    ("tables", state::tables),
+    ("checkpoint", state::checkpoint),
+    ("log_entry", consensus::entry),
+    ("config_file", config::file),
+    ("flags", config::flags),
+    ("setting", config::value),
+    ("urls", urls),
+    ("pem", transport::pem),
+    ("frames", api::frames),
+    ("request", api::request),
+    ("head", api::head),
+];
+
+/// Runs one target.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    assert!(target.is_some(), "no target {name}");
+    if let Some((_, target)) = target {
+        target(bytes);
+    }
+}
+
+fn identity(bytes: &[u8]) {
+    if let Ok(identity) = Identity::from_text(bytes) {
+        assert_eq!(Identity::from_text(identity.to_text().as_bytes()), Ok(identity));
+    }
+}
+
+fn urls(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = Url::parse_list(&text);
+    if let Ok(url) = Url::parse(&text) {
+        assert_eq!(Url::parse(&url.to_string()).ok(), Some(url.clone()), "{text:?}");
+        let _ = (url.host(), url.port());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The log's decoders for hostile bytes.
+
+use bytes::Bytes;
+
+use super::extent::Extent;
+use super::frame::{self, Content, Head, Kind, Stamp};
+use super::header::{BLOCK, Header, Marks};
+use super::types::MIN_SEGMENT;
+use super::{Wal, WalOptions, recover};
+use crate::types::fuzz::{Seed, in_folder};
+
+/// The first block of a segment: what reads as one is written the same.
+pub(crate) fn header(bytes: &[u8]) {
+    let block = bytes.get(..BLOCK).unwrap_or(bytes);
+    let unfinished = Header::is_unfinished(block);
+    if let Ok(header) = Header::decode(block) {
+        assert!(!unfinished && header.encode() == block);
+    }
+}
+
+/// One frame.
+pub(crate) fn frame(bytes: &[u8]) {
+    let Some(head) = Head::decode(bytes) else { return };
+    assert!(head.size() >= head.body_len as u64 && head.id_len <= head.body_len);
+    let _ = (head.body(bytes), head.belongs_to(1));
+}
+
+/// A log of one segment that holds these bytes: it opens or says what is damaged, and what it opened
+/// with can be read.
+pub(crate) fn segment(bytes: &[u8]) {
+    in_folder(|folder| {
+        if std::fs::write(folder.join(recover::segment_name(1)), bytes).is_err() {
+            return;
+        }
+        let options = WalOptions {
+            segment_bytes: MIN_SEGMENT,
+            fsync: false,
+            confirm_after: None,
+            ..WalOptions::default()
+        };
+        if let Ok((wal, recovered)) = Wal::open(folder, options) {
+            let range = recovered.first..recovered.last.map_or(0, |l| l.index + 1);
+            let _ = (wal.read(range), wal.close());
+        }
+    });
+}
+
+/// A header, a frame, and a segment of both.
+pub(crate) fn seeds() -> Vec<Seed> {
+    let extent = Extent::default();
+    let vote = Some(Bytes::from_static(&[7; 17]));
+    let marks = Marks { extent, vote, committed: None };
+    let size = MIN_SEGMENT;
+    let header = Header { id: 1, size, unzeroed: false, first_seq: 1, marks }.encode();
+    let mut frames = Vec::new();
+    for (place, kind) in
+        [Kind::Entry, Kind::Entry, Kind::Vote, Kind::Truncate].into_iter().enumerate()
+    {
+        let seq = place as u64 + 1;
+        let offset = (BLOCK + frames.len()) as u64;
+        let content = Content { kind, index: seq, id: &[1; 16], payload: b"payload" };
+        frame::encode(&mut frames, offset, Stamp { seq, durable: seq - 1, segment: 1 }, content);
+    }
+    let mut segment = [header.clone(), frames.clone()].concat();
+    segment.resize(size as usize, 0);
+    vec![
+        Seed::new("wal_header", "vote", header),
+        Seed::new("wal_frame", "entry", frames),
+        Seed::new("wal_segment", "four_frames", segment),
+    ]
+}

@@ -1,0 +1,135 @@
+//! Large answers, asked for by many and read by few.
+
+use bytes::Bytes;
+use etcd::proto::etcdserverpb::request_op::Request as Inner;
+use etcd::proto::etcdserverpb::{PutRequest, RangeRequest, RequestOp, TxnRequest};
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::task::JoinSet;
+
+use super::raw::Raw;
+use super::{
+    Connection, MIB, Neighbour, RESOURCE_EXHAUSTED, framed, outcome, peak, resident, server, whole,
+};
+use crate::support::server::Server;
+use crate::support::session::{Session, put};
+use crate::support::wait::eventually;
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const TXN: &str = "/etcdserverpb.KV/Txn";
+/// Bytes kept for large answers, and what the server needs beside them: its cache of values, the
+/// store's buffers, what the allocator keeps.
+const BOUND: usize = 512 * MIB + 192 * MIB;
+const KEYS: usize = 100;
+
+/// A hundred megabytes in a hundred keys.
+async fn fill(server: &Server) {
+    let mut session = Session::connect(&server.url()).await;
+    let value = "v".repeat(MIB);
+    for number in 0..KEYS {
+        session.kv.put(put(&format!("k{number:03}"), &value)).await.unwrap();
+    }
+}
+
+fn everything() -> RangeRequest {
+    RangeRequest {
+        key: "k".into(),
+        range_end: "l".into(),
+        serializable: true,
+        ..Default::default()
+    }
+}
+
+/// Twenty clients ask at once and read nothing; who got an answer, and what the others were told.
+async fn twenty(
+    server: &Server,
+    path: &'static str,
+    body: Bytes,
+) -> (Vec<Response<Incoming>>, usize) {
+    let mut asked = JoinSet::new();
+    for _ in 0..20 {
+        let mut connection = Connection::open(server, 64 << 10).await;
+        let body = whole(body.clone());
+        asked.spawn(async move { connection.call(path, body).await.unwrap() });
+    }
+    let (mut served, mut refused) = (Vec::new(), 0);
+    while let Some(response) = asked.join_next().await {
+        let response = response.unwrap();
+        if response.headers().contains_key("grpc-status") {
+            let (code, words) = outcome(response).await;
+            assert_eq!(code, RESOURCE_EXHAUSTED, "{words}");
+            assert!(
+                words.contains("large range responses use all of the 536870912 bytes"),
+                "{words}"
+            );
+            refused += 1;
+        } else {
+            served.push(response);
+        }
+    }
+    (served, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_clients_that_ask_for_everything_share_the_memory_for_answers() {
+    let server = server();
+    fill(&server).await;
+    let neighbour = Neighbour::start(&server).await;
+    let (served, refused) = twenty(&server, RANGE, framed(&everything())).await;
+    assert!(!served.is_empty() && refused > 0, "{} served, {refused} refused", served.len());
+    neighbour.served(20).await;
+    assert!(peak(&server) < BOUND, "{} MiB", peak(&server) / MIB);
+    // Those that read get all of it.
+    for response in served {
+        assert_eq!(outcome(response).await, (0, String::new()));
+    }
+    let mut connection = Connection::open(&server, 1 << 30).await;
+    assert_eq!(connection.told(RANGE, framed(&everything())).await.0, 0);
+    neighbour.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_that_write_and_range_over_everything_share_it_too() {
+    let server = server();
+    fill(&server).await;
+    let neighbour = Neighbour::start(&server).await;
+    let written = PutRequest { key: "x".into(), ..Default::default() };
+    let op = |request| RequestOp { request: Some(request) };
+    let success = vec![op(Inner::RequestPut(written)), op(Inner::RequestRange(everything()))];
+    let txn = TxnRequest { success, ..Default::default() };
+    let (served, refused) = twenty(&server, TXN, framed(&txn)).await;
+    assert!(!served.is_empty() && refused > 0, "{} served, {refused} refused", served.len());
+    neighbour.served(20).await;
+    assert!(peak(&server) < BOUND, "{} MiB", peak(&server) / MIB);
+    // All of them were applied, whatever became of their answers.
+    let mut session = Session::connect(&server.url()).await;
+    let x = session.kv.range(RangeRequest { key: "x".into(), ..Default::default() }).await.unwrap();
+    assert_eq!(x.into_inner().kvs[0].version, 20);
+    for response in served {
+        assert_eq!(outcome(response).await, (0, String::new()));
+    }
+    neighbour.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_values_got_one_by_one_and_never_read_are_bounded_by_their_connection() {
+    let server = server();
+    fill(&server).await;
+    let neighbour = Neighbour::start(&server).await;
+    let before = peak(&server);
+    let mut raw = Raw::open(&server);
+    let get = framed(&RangeRequest { key: "k007".into(), ..Default::default() });
+    // A gigabyte, with windows that let the server send all of it at once.
+    for number in 0..1_000_u32 {
+        raw.call(2 * number + 1, RANGE, &get, true);
+    }
+    neighbour.served(50).await;
+    let taken = peak(&server) - before;
+    assert!(taken < (128 + 128) * MIB, "{} MiB", taken / MIB);
+    let held = resident(&server);
+    drop(raw);
+    eventually("the memory to come back", || {
+        (resident(&server) < held.saturating_sub(32 * MIB)).then_some(())
+    });
+    neighbour.leave().await;
+}
