@@ -30,6 +30,11 @@ pub(crate) fn manifests(dir: &Path) -> Result<(), StorageError> {
         let current = keyspace.join(CURRENT);
         match fs::read(&current) {
             Ok(bytes) => manifest(&keyspace, current, &bytes)?,
+            // fjall would begin anew, and forget the tables.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && has_versions(&keyspace)? => {
+                let why = "it is missing, and it says which tables are valid".to_owned();
+                return Err(StorageError::Damaged { path: current, why });
+            }
             // It was being created when the first start was interrupted.
             Err(e)
                 if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
@@ -37,6 +42,19 @@ pub(crate) fn manifests(dir: &Path) -> Result<(), StorageError> {
         }
     }
     Ok(())
+}
+
+/// Whether a keyspace was ever used: its manifests are there.
+fn has_versions(keyspace: &Path) -> Result<bool, StorageError> {
+    let failed = || StorageError::io("list", keyspace);
+    for entry in fs::read_dir(keyspace).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix('v')?.parse::<u64>().ok());
+        if number.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn manifest(keyspace: &Path, current: PathBuf, bytes: &[u8]) -> Result<(), StorageError> {
@@ -82,7 +100,11 @@ pub(crate) fn is_damage(error: &fjall::Error) -> bool {
     match error {
         Error::Io(error) | Error::Storage(LsmError::Io(error)) => matches!(
             error.kind(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::NotFound
+                // Without its marker the database takes itself for new, and finds that it is not.
+                | io::ErrorKind::AlreadyExists
         ),
         Error::Storage(_)
         | Error::JournalRecovery(_)

@@ -71,16 +71,16 @@ const STOPPED: [((&str, &str), What, Outcome); 31] = [
     (SEGMENT, Cut, Refuses),
     (SEGMENT, Empty, Refuses),
     (SEGMENT, Delete, Refuses),
-    (JOURNAL, Flip(40), Serves),
-    (JOURNAL, Cut, Serves),
-    (JOURNAL, Empty, Serves),
-    (JOURNAL, Delete, Serves),
-    (MARKER, Empty, RefusesState),
-    (MARKER, Delete, RefusesState),
+    (JOURNAL, Flip(40), Refuses),
+    (JOURNAL, Cut, Refuses),
+    (JOURNAL, Empty, RefusesState),
+    (JOURNAL, Delete, RefusesState),
+    (MARKER, Empty, Refuses),
+    (MARKER, Delete, Refuses),
     (POINTER, Flip(2), Refuses),
     (POINTER, Flip(50), Refuses),
     (POINTER, Cut, Refuses),
-    (POINTER, Delete, RefusesState),
+    (POINTER, Delete, Refuses),
     (MANIFEST, Flip(30), Refuses),
     (MANIFEST, Delete, Refuses),
     (TABLE, Flip(30), FailsReads),
@@ -88,8 +88,7 @@ const STOPPED: [((&str, &str), What, Outcome); 31] = [
     (TABLE, Delete, RefusesState),
 ];
 
-/// The same after `kill -9`, where it differs: there is no index checkpoint, so that the start reads
-/// all records, and the log no longer holds what was synced with the newest journal.
+/// The same after `kill -9`: there is no index checkpoint, so that the start reads all records.
 const KILLED: [((&str, &str), What, Outcome); 4] = [
     (SEGMENT, Flip(60), Refuses),
     (JOURNAL, Flip(40), Refuses),
