@@ -32,6 +32,7 @@ mod help;
 mod layers;
 mod member;
 mod sections;
+mod suites;
 mod table;
 mod tree;
 mod value;
@@ -46,6 +47,8 @@ pub use sections::{
     AutoCompaction, Cluster, ClusterState, Features, Log, LogFormat, LogLevel, Retention, Tls,
     TlsLimits, TlsVersion,
 };
+
+pub use suites::SPOKEN as SPOKEN_SUITES;
 
 use check::Findings;
 use layers::Settings;

@@ -93,8 +93,9 @@ pub struct TlsLimits {
     pub min: TlsVersion,
     /// Newest version spoken; none is the newest there is.
     pub max: Option<TlsVersion>,
-    /// TLS 1.2 suites by their IANA names; empty is the provider's choice.
-    pub cipher_suites: Vec<String>,
+    /// TLS 1.2 suites by their registered names, which are among [`super::SPOKEN_SUITES`]; empty is
+    /// all of them.
+    pub cipher_suites: Vec<&'static str>,
     /// Life of self-signed certificates in years.
     pub self_signed_cert_validity_years: u32,
 }

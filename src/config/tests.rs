@@ -200,6 +200,12 @@ const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
         1,
         "cipher suites cannot be configured when only TLS1.3 is enabled",
     ),
+    (&["--cipher-suites", "FOO"], 1, "unexpected TLS cipher suite \"FOO\""),
+    (
+        &["--cipher-suites", "TLS_RSA_WITH_AES_128_CBC_SHA,TLS_FALLBACK_SCSV"],
+        1,
+        "unexpected TLS cipher suite \"TLS_FALLBACK_SCSV\"",
+    ),
     (
         &["--experimental-enable-lease-checkpoint-persist"],
         1,
@@ -223,6 +229,16 @@ const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
         ],
         1,
         "KeyFile and CertFile must both be present[key: , cert: a]",
+    ),
+    (
+        &[
+            "--peer-cert-file=a",
+            "--peer-key-file=b",
+            "--peer-client-key-file=k",
+            "--listen-peer-urls=https://127.0.0.1:3380",
+        ],
+        1,
+        "ClientKeyFile and ClientCertFile must both be present or both absent: key: k, cert: ",
     ),
     (
         &["--listen-peer-urls", "https://127.0.0.1:3380"],

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::golang;
 use super::layers::Settings;
+use super::suites;
 use super::{
     AutoCompaction, Cluster, ClusterState, Config, Features, Log, LogFormat, LogLevel, Member,
     MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
@@ -176,7 +177,12 @@ impl View<'_> {
         TlsLimits {
             min: version("tls-min-version").unwrap_or(TlsVersion::V12),
             max: version("tls-max-version"),
-            cipher_suites: self.list("cipher-suites"),
+            // Names that are not spoken are told by the check.
+            cipher_suites: self
+                .list("cipher-suites")
+                .iter()
+                .filter_map(|name| suites::spoken(name))
+                .collect(),
             self_signed_cert_validity_years: years.max(1),
         }
     }

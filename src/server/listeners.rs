@@ -14,7 +14,7 @@ use crate::config::{Config, Tls};
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::transport::{
-    BindOptions, Bound, Credentials, Limits, Memory, Metrics, Serving, bind_all, serve,
+    BindOptions, Bound, Credentials, Limits, Material, Memory, Metrics, Serving, bind_all, serve,
 };
 use crate::types::clock::Clock;
 use crate::types::url::Url;
@@ -49,6 +49,7 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
     ]
     .concat();
     let credentials = credentials(config, &urls, &counters)?;
+    check_peer_files(config)?;
     Ok(Listeners {
         client: bind_all(&member.listen_client_urls, options).await?,
         client_http: bind_all(&member.listen_client_http_urls, options).await?,
@@ -73,6 +74,17 @@ fn credentials(
         config.client_tls.clone()
     };
     Ok(Some(Credentials::open(tls, config.tls.clone(), counters.clone())?))
+}
+
+/// A single member serves no peers, yet what it was given for them must be good, as in etcd: the day
+/// another member joins is no day to find out.
+fn check_peer_files(config: &Config) -> Result<(), ServerError> {
+    if config.member.listen_peer_urls.iter().any(|url| url.scheme.is_tls()) {
+        for warning in Material::load(&config.peer_tls, &config.tls)?.warnings() {
+            tracing::warn!("peer {warning}");
+        }
+    }
+    Ok(())
 }
 
 /// The certificate `--auto-tls` makes, in the data directory as etcd has it.

@@ -67,15 +67,6 @@ pub enum TlsError {
         /// Since when or from when.
         detail: String,
     },
-    /// A cipher suite no etcd knows.
-    #[error("unexpected TLS cipher suite {0:?}")]
-    UnknownSuite(String),
-    /// Only cipher suites that this program does not have.
-    #[error(
-        "none of the cipher suites {0} is available here: all use CBC, RC4, 3DES or static RSA; name at \
-         least one ECDHE suite with GCM or CHACHA20"
-    )]
-    NoUsableSuite(String),
     /// Versions and suites that leave nothing to speak.
     #[error("min version ({min}) is greater than max version ({max})")]
     Versions {

@@ -49,9 +49,8 @@ impl Material {
     ///
     /// # Errors
     /// A file that cannot be read or does not hold what it should, a key without its certificate or
-    /// of another one, rules that contradict each other, suites and versions that leave nothing.
+    /// of another one, rules that contradict each other, versions that leave nothing.
     pub fn load(tls: &Tls, limits: &TlsLimits) -> Result<Self, TlsError> {
-        let chosen = provider::choose(limits)?;
         let versions = provider::versions(limits)?;
         let (pair, dialling_pair) = load_pairs(tls)?;
         let trusted = match &tls.trusted_ca_file {
@@ -59,14 +58,10 @@ impl Material {
             None if tls.client_cert_auth => Some(roots::system()?),
             None => None,
         };
-        let (rules, provider) = (load_rules(tls)?, chosen.provider);
+        let (rules, provider) = (load_rules(tls)?, provider::choose(limits));
         let warnings = Vec::new();
         let mut material =
             Self { pair, dialling_pair, trusted, rules, provider, versions, warnings };
-        if !chosen.left_out.is_empty() {
-            let names = chosen.left_out.join(",");
-            material.warnings.push(format!("cipher suites not available here, left out: {names}"));
-        }
         material.collect_warnings(tls);
         Ok(material)
     }

@@ -11,58 +11,18 @@ use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion, ve
 use super::error::TlsError;
 use crate::config::{TlsLimits, TlsVersion};
 
-/// Suites that etcd knows by these names and that no careful library offers any more.
-const RETIRED: [&str; 17] = [
-    "TLS_RSA_WITH_RC4_128_SHA",
-    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
-    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_FALLBACK_SCSV",
-];
-
-/// A provider restricted to the configured suites, and the retired suites that were left out.
-#[derive(Debug)]
-pub(super) struct Chosen {
-    /// What rustls works with.
-    pub(super) provider: Arc<CryptoProvider>,
-    /// Names that were asked for and cannot be had.
-    pub(super) left_out: Vec<String>,
-}
-
-/// The provider for these limits.
+/// The provider restricted to the configured suites.
 ///
 /// As in etcd the list governs TLS 1.2 only; the suites of TLS 1.3 are all good and always on.
-pub(super) fn choose(limits: &TlsLimits) -> Result<Chosen, TlsError> {
+pub(super) fn choose(limits: &TlsLimits) -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
-    let (mut wanted, mut left_out) = (Vec::new(), Vec::new());
-    for name in &limits.cipher_suites {
-        match provider.cipher_suites.iter().find(|suite| go_name(suite) == canonical(name)) {
-            Some(suite) => wanted.push(suite.suite()),
-            None if RETIRED.contains(&name.as_str()) => left_out.push(name.clone()),
-            None => return Err(TlsError::UnknownSuite(name.clone())),
-        }
-    }
     if !limits.cipher_suites.is_empty() {
-        if wanted.is_empty() {
-            return Err(TlsError::NoUsableSuite(left_out.join(",")));
-        }
         provider.cipher_suites.retain(|suite| {
-            suite.version().version == ProtocolVersion::TLSv1_3 || wanted.contains(&suite.suite())
+            suite.version().version == ProtocolVersion::TLSv1_3
+                || limits.cipher_suites.contains(&go_name(suite).as_str())
         });
     }
-    Ok(Chosen { provider: Arc::new(provider), left_out })
+    Arc::new(provider)
 }
 
 /// The protocol versions between the limits, newest first.
@@ -91,58 +51,30 @@ fn go_name(suite: &SupportedCipherSuite) -> String {
     suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")).unwrap_or_default()
 }
 
-/// Go's two older spellings lead to the registered ones.
-fn canonical(name: &str) -> &str {
-    match name {
-        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305" => "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305" => "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SPOKEN_SUITES;
 
-    fn limits(suites: &[&str]) -> TlsLimits {
-        TlsLimits {
-            cipher_suites: suites.iter().map(ToString::to_string).collect(),
-            ..TlsLimits::default()
-        }
-    }
-
-    fn names(chosen: &Chosen) -> Vec<String> {
-        chosen.provider.cipher_suites.iter().map(go_name).collect()
+    fn names(suites: &[&'static str]) -> Vec<String> {
+        let limits = TlsLimits { cipher_suites: suites.to_vec(), ..TlsLimits::default() };
+        let mut names: Vec<String> = choose(&limits).cipher_suites.iter().map(go_name).collect();
+        names.sort_unstable();
+        names
     }
 
     #[test]
-    fn without_a_list_everything_is_offered() {
-        let chosen = choose(&limits(&[])).unwrap();
-        assert_eq!(chosen.provider.cipher_suites.len(), 9);
-        assert!(names(&chosen).contains(&"TLS_AES_128_GCM_SHA256".to_owned()));
+    fn what_the_configuration_calls_spoken_is_what_there_is() {
+        assert_eq!(names(&[]), SPOKEN_SUITES);
     }
 
     #[test]
     fn a_list_narrows_tls12_and_leaves_tls13_alone() {
-        let chosen = choose(&limits(&[
-            "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
-            "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-        ]))
-        .unwrap();
-        let names = names(&chosen);
-        assert_eq!(names.len(), 5, "{names:?}");
-        assert!(names.contains(&"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256".to_owned()));
-        assert!(!names.contains(&"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned()));
-        assert_eq!(chosen.left_out, ["TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"]);
-    }
-
-    #[test]
-    fn unknown_and_unusable_lists_are_refused() {
-        let unknown = choose(&limits(&["FOO"])).unwrap_err();
-        assert_eq!(unknown.to_string(), "unexpected TLS cipher suite \"FOO\"");
-        let retired = choose(&limits(&["TLS_RSA_WITH_AES_128_CBC_SHA"])).unwrap_err();
-        assert!(matches!(retired, TlsError::NoUsableSuite(_)));
+        assert_eq!(
+            names(&[SPOKEN_SUITES[4]]),
+            [&SPOKEN_SUITES[..3], &SPOKEN_SUITES[4..5]].concat()
+        );
+        assert_eq!(names(&[SPOKEN_SUITES[0]]), SPOKEN_SUITES[..3]);
     }
 
     #[test]

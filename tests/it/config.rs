@@ -65,6 +65,28 @@ fn a_misspelt_key_never_starts_an_open_server() {
 }
 
 #[test]
+fn what_is_wrong_with_tls_is_found_before_anything_listens_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = etcd(folder.path(), &["--cipher-suites=FOO"], &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains(r#"unexpected TLS cipher suite \"FOO\""#), "{said}");
+    let arguments = [
+        "--listen-client-urls=http://127.0.0.1:0",
+        "--advertise-client-urls=http://127.0.0.1:0",
+        "--listen-peer-urls=https://127.0.0.1:0",
+        "--peer-cert-file=absent.crt",
+        "--peer-key-file=absent.key",
+    ];
+    let refused = etcd(folder.path(), &arguments, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("failed to start etcd") && said.contains("absent.crt"), "{said}");
+    let restarted = text(&std::fs::read(folder.path().join("default.etcd/format")).unwrap());
+    assert!(restarted.contains("phase: starting"), "nothing was founded: {restarted}");
+}
+
+#[test]
 fn the_version_has_etcds_four_lines_and_ours() {
     let folder = tempfile::tempdir().unwrap();
     let shown = text(&etcd(folder.path(), &["--version"], &[]).stdout);

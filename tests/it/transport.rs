@@ -316,9 +316,9 @@ async fn versions_are_kept_to() {
 #[tokio::test]
 async fn suites_are_kept_to() {
     let pki = World::new();
-    let suite = |name: &str| TlsLimits {
+    let suite = |name| TlsLimits {
         max: Some(TlsVersion::V12),
-        cipher_suites: vec![name.to_owned()],
+        cipher_suites: vec![name],
         ..TlsLimits::default()
     };
     let aes = suite("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384");

@@ -1,5 +1,7 @@
 //! URLs to listen on and to advertise, and the TLS they need.
 
+use std::path::PathBuf;
+
 use super::Findings;
 use crate::config::{Config, Tls};
 use crate::types::url::Url;
@@ -57,16 +59,8 @@ fn missing(tls: &Tls) -> bool {
 }
 
 fn material(side: &str, urls: &[Url], tls: &Tls, found: &mut Findings) {
-    let half = tls.cert_file.is_some() != tls.key_file.is_some();
-    if half && urls.iter().any(|url| url.scheme.is_tls()) {
-        let show = |path: &Option<std::path::PathBuf>| {
-            path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-        };
-        found.fault(format!(
-            "KeyFile and CertFile must both be present[key: {}, cert: {}]",
-            show(&tls.key_file),
-            show(&tls.cert_file)
-        ));
+    if urls.iter().any(|url| url.scheme.is_tls()) {
+        halves(tls, found);
     }
     for url in urls {
         match (url.scheme.is_tls(), side) {
@@ -81,6 +75,29 @@ fn material(side: &str, urls: &[Url], tls: &Tls, found: &mut Findings) {
             (true, _) => {}
             (false, _) => plaintext(side, url, tls, found),
         }
+    }
+}
+
+/// A certificate without its key or a key without its certificate.
+fn halves(tls: &Tls, found: &mut Findings) {
+    let show = |path: &Option<PathBuf>| {
+        path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    };
+    let (cert, key) = (&tls.cert_file, &tls.key_file);
+    if cert.is_some() != key.is_some() {
+        found.fault(format!(
+            "KeyFile and CertFile must both be present[key: {}, cert: {}]",
+            show(key),
+            show(cert)
+        ));
+    }
+    let (cert, key) = (&tls.client_cert_file, &tls.client_key_file);
+    if cert.is_some() != key.is_some() {
+        found.fault(format!(
+            "ClientKeyFile and ClientCertFile must both be present or both absent: key: {}, cert: {}",
+            show(key),
+            show(cert)
+        ));
     }
 }
 

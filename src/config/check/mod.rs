@@ -6,7 +6,7 @@ mod status;
 use serde::Deserialize;
 
 use super::layers::{Origin, Settings};
-use super::{Config, TlsVersion};
+use super::{Config, TlsVersion, suites, table};
 
 /// What is wrong and what is only worth saying.
 #[derive(Debug, Default)]
@@ -39,6 +39,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
     advertised(settings, found);
     leases(settings, config, found);
     tls(config, found);
+    suites(settings, config, found);
     limits(config, found);
     status::check(settings, config, found);
 }
@@ -159,9 +160,6 @@ fn tls(config: &Config, found: &mut Findings) {
     if limits.max.is_some_and(|max| limits.min > max) {
         found.fault("min version (TLS1.3) is greater than max version (TLS1.2)");
     }
-    if limits.min == TlsVersion::V13 && !limits.cipher_suites.is_empty() {
-        found.fault("cipher suites cannot be configured when only TLS1.3 is enabled");
-    }
     let peer = &config.peer_tls;
     if !peer.allowed_cn.is_empty() && !peer.allowed_hostname.is_empty() {
         found.fault(format!(
@@ -169,6 +167,33 @@ fn tls(config: &Config, found: &mut Findings) {
             peer.allowed_cn.join(","),
             peer.allowed_hostname.join(",")
         ));
+    }
+}
+
+/// The suites are looked at even when nothing listens with TLS, as etcd does.
+fn suites(settings: &Settings, config: &Config, found: &mut Findings) {
+    let names: Vec<String> = settings.get("cipher-suites");
+    if config.tls.min == TlsVersion::V13 && !names.is_empty() {
+        found.fault("cipher suites cannot be configured when only TLS1.3 is enabled");
+        return;
+    }
+    let (retired, rest): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| suites::is_retired(name));
+    for name in rest.iter().filter(|name| suites::spoken(name).is_none()) {
+        let near = table::nearest(name, suites::SPOKEN.into_iter());
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        found.fault(format!("unexpected TLS cipher suite {name:?}{hint}"));
+    }
+    match (retired.is_empty(), rest.is_empty()) {
+        (true, _) => {}
+        (false, true) => found.fault(format!(
+            "none of the cipher suites {} is available here: all use CBC, RC4, 3DES or static RSA; \
+             name at least one ECDHE suite with GCM or CHACHA20",
+            retired.join(",")
+        )),
+        (false, false) => {
+            found.warn(format!("cipher suites not available here, left out: {}", retired.join(",")))
+        }
     }
 }
 
