@@ -29,6 +29,19 @@ impl Plan {
             Self::Found { identity, .. } | Self::Restart { identity } => *identity,
         }
     }
+
+    /// What to do now that the log turned out to hold nothing. A member that is remembered all the
+    /// same was interrupted in its first start, before it could promise anything to anybody: it
+    /// founds its cluster again, as the flags say now.
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub fn with_empty_log(self, config: &Config) -> Result<Self, PlanError> {
+        match self {
+            Self::Found { .. } => Ok(self),
+            Self::Restart { .. } => plan(config, None),
+        }
+    }
 }
 
 /// Why a node cannot begin this way.
@@ -113,6 +126,16 @@ mod tests {
         assert_eq!(planned, Ok(Plan::Restart { identity }));
         assert!(matches!(plan(&config, Some(b"?")), Err(PlanError::Identity(_))));
         assert!(matches!(plan(&config, None), Err(PlanError::Founding(_))));
+    }
+
+    #[test]
+    fn a_remembered_identity_without_a_log_promised_nothing() {
+        let text = Identity { member: MemberId(1), cluster: ClusterId(2) }.to_text();
+        let config = Config::default();
+        let fresh = plan(&config, None).unwrap();
+        let remembered = plan(&config, Some(text.as_bytes())).unwrap();
+        assert_eq!(remembered.with_empty_log(&config).as_ref(), Ok(&fresh));
+        assert_eq!(fresh.clone().with_empty_log(&config), Ok(fresh));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Member {
     pub max_request_bytes: usize,
     /// HTTP/2 streams of one client connection.
     pub max_concurrent_streams: u32,
+    /// Shortest pause between a client's pings.
+    pub grpc_keepalive_min_time: Duration,
     /// Pause between the server's pings; zero turns them off.
     pub grpc_keepalive_interval: Duration,
     /// Wait for the answer to such a ping; zero turns them off.
@@ -95,6 +97,7 @@ impl Default for Member {
             max_txn_ops: 128,
             max_request_bytes: 1_572_864,
             max_concurrent_streams: u32::MAX,
+            grpc_keepalive_min_time: Duration::from_secs(5),
             grpc_keepalive_interval: Duration::from_secs(2 * 60 * 60),
             grpc_keepalive_timeout: Duration::from_secs(20),
             socket_reuse_port: false,

@@ -205,11 +205,19 @@ impl Retention {
 pub struct AutoCompaction {
     /// What is kept.
     pub retention: Retention,
+    /// Revisions removed between two pauses; zero is the store's own number.
+    pub batch_limit: usize,
+    /// The pause; zero is none.
+    pub sleep_interval: Duration,
 }
 
 impl Default for AutoCompaction {
     fn default() -> Self {
-        Self { retention: Retention::Periodic(Duration::ZERO) }
+        Self {
+            retention: Retention::Periodic(Duration::ZERO),
+            batch_limit: 0,
+            sleep_interval: Duration::ZERO,
+        }
     }
 }
 

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::types::url::Url;
 
+/// What zero means for the pings of clients: the gRPC library's own default, as in etcd.
+const GRPC_MIN_TIME: Duration = Duration::from_secs(5 * 60);
+
 /// Builds the tree; what cannot be understood is a fault and keeps its default.
 pub(super) fn build(settings: &Settings, faults: &mut Vec<String>) -> Config {
     let view = View(settings);
@@ -84,6 +87,7 @@ impl View<'_> {
             max_request_bytes: self.size("max-request-bytes"),
             // Zero is no limit, not no service.
             max_concurrent_streams: if streams == 0 { u32::MAX } else { streams },
+            grpc_keepalive_min_time: self.time_or("grpc-keepalive-min-time", GRPC_MIN_TIME),
             grpc_keepalive_interval: self.time("grpc-keepalive-interval"),
             grpc_keepalive_timeout: self.time("grpc-keepalive-timeout"),
             socket_reuse_port: self.on("socket-reuse-port"),
@@ -226,7 +230,13 @@ impl View<'_> {
             faults.push(fault);
             usual.retention
         });
-        AutoCompaction { retention }
+        // As in etcd, a limit below zero is none.
+        let batch_limit = usize::try_from(self.0.get::<i64>("compaction-batch-limit"));
+        AutoCompaction {
+            retention,
+            batch_limit: batch_limit.unwrap_or(usize::MAX),
+            sleep_interval: self.time("compaction-sleep-interval"),
+        }
     }
 
     fn features(&self) -> Features {

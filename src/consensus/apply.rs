@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 
 use super::machine::{Durable, Work, position};
 use super::proposer::Shared;
+use super::receive;
 use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
 use crate::failpoint::{self, Point};
-use crate::state::{Entry, Machine, Outcome, Payload, StateError};
+use crate::state::{Entry, Machine, Outcome, Payload, StateError, Upkeep};
 use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
 
@@ -61,21 +62,15 @@ impl ApplyThread {
     }
 
     fn serve(&mut self) -> Result<(), StateError> {
-        let mut upkeep_waits = false;
+        let mut upkeep = Upkeep::Done;
         let mut writes = 0;
         loop {
-            let work = if upkeep_waits {
-                match self.work.try_recv() {
-                    Ok(work) => Some(work),
-                    Err(mpsc::error::TryRecvError::Empty) => None,
-                    Err(mpsc::error::TryRecvError::Disconnected) => break,
-                }
-            } else {
-                match self.work.blocking_recv() {
-                    Some(work) => Some(work),
-                    None => break,
-                }
+            let received = match upkeep {
+                Upkeep::Done => self.work.blocking_recv().map(Some),
+                Upkeep::More => receive::at_once(&mut self.work),
+                Upkeep::Rest(until) => receive::until(&mut self.work, self.shared.clock, until),
             };
+            let Some(work) = received else { return Ok(()) };
             let idle = work.is_none();
             if let Some(work) = work {
                 self.handle(work)?;
@@ -83,10 +78,9 @@ impl ApplyThread {
             }
             if idle || writes >= WRITES_PER_UPKEEP || self.work.is_empty() {
                 writes = 0;
-                upkeep_waits = self.machine.maintain()?;
+                upkeep = self.machine.maintain()?;
             }
         }
-        Ok(())
     }
 
     fn handle(&mut self, work: Work) -> Result<(), StateError> {

@@ -19,6 +19,7 @@ mod node;
 mod proposer;
 mod queue;
 mod reader;
+mod receive;
 mod retention;
 mod runtime;
 mod status;

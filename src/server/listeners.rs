@@ -142,7 +142,15 @@ impl Listeners {
         for bound in self.client {
             let http = if split { Router::new() } else { router(backend, config, &bound) };
             announce(&bound, if split { "grpc" } else { "grpc+http" });
-            serve(bound, serving.clone(), Service::new(grpc.clone(), http))?;
+            let limits = Limits {
+                ping_interval: Some(config.member.grpc_keepalive_min_time),
+                // As in etcd, where another library serves such ports: clients that ping often work
+                // there, browsers and scrapers among them.
+                encrypted_ping_freely: !split,
+                ..serving.limits.clone()
+            };
+            let serving = Serving { limits, ..serving.clone() };
+            serve(bound, serving, Service::new(grpc.clone(), http))?;
         }
         for bound in self.client_http {
             announce(&bound, "http");

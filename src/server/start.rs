@@ -12,7 +12,7 @@ use crate::bootstrap::{Identity, Plan, plan};
 use crate::config::{Config, MetricsMode};
 use crate::consensus::{self, Node, Settings};
 use crate::failpoint::scaled;
-use crate::state::{self, Machine, Reader};
+use crate::state::{self, Machine, Pace, Reader};
 use crate::storage::datadir::DataDir;
 use crate::storage::engine::{self, Engine};
 use crate::storage::space::{Room, Space};
@@ -73,14 +73,20 @@ pub(super) async fn start(
     let plan = plan(config, data_dir.identity())?;
     // Before the log is touched: a port that is taken should not cost a founded cluster.
     let bound = listeners::bind(config, &registry).await?;
-    let identity = plan.identity();
-    announce(identity, &registry);
     let space = Space::new(&data_dir.state(), &data_dir.wal());
     wait_for_space(&space).await;
-    let (wal, recovered) = open_wal(config, &data_dir, &plan, &registry)?;
+    let (wal, recovered) = open_wal(config, &data_dir, &registry)?;
+    let empty = recovered.last.is_none();
+    let plan = if empty { plan.with_empty_log(config)? } else { plan };
+    let identity = plan.identity();
+    announce(identity, &registry);
     let stores = Stores { data_dir: &data_dir, space: &space };
     let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
-    let founding = matches!(plan, Plan::Found { .. });
+    if matches!(plan, Plan::Found { .. }) {
+        // Before the member can write a vote or an entry, and after log and state are there to be
+        // written to; ARCHITECTURE.md goes through what a crash leaves on either side of this line.
+        data_dir.mark_started(identity.to_text().as_bytes())?;
+    }
     let node = Node::start(consensus::Parts {
         id: identity.member,
         members: founders(plan),
@@ -94,9 +100,6 @@ pub(super) async fn start(
     })
     .await?;
     node.ready(FIRST_LEADER).await?;
-    if founding {
-        data_dir.mark_started(identity.to_text().as_bytes())?;
-    }
     publish_self(config, &node, &reader).await?;
     let (health, told) = watch::channel(Health::Serving);
     let parts = Shared {
@@ -144,10 +147,11 @@ fn announce(identity: Identity, registry: &Registry) {
 fn open_wal(
     config: &Config,
     data_dir: &DataDir,
-    plan: &Plan,
     registry: &Registry,
 ) -> Result<(Wal, Recovered), ServerError> {
-    let (wal, recovered) = Wal::open(&data_dir.wal(), wal_options(config, plan, registry))?;
+    let must_exist = data_dir.identity().is_some();
+    let options = WalOptions { must_exist, ..wal_options(config, registry) };
+    let (wal, recovered) = Wal::open(&data_dir.wal(), options)?;
     if let Some(torn) = &recovered.torn {
         tracing::warn!(
             segment = %torn.segment.display(),
@@ -184,13 +188,21 @@ fn open_state(
     let options = state::Options {
         checkpoint: Some(stores.data_dir.checkpoint().join(CHECKPOINT)),
         quota: config.member.quota_backend_bytes,
+        pace: pace(config),
         supervisor: Some(supervisor.clone()),
         ..state::Options::default()
     };
     Ok(Machine::open(engine, &options, registry)?)
 }
 
-fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions {
+fn pace(config: &Config) -> Pace {
+    let usual = Pace::default();
+    let compaction = &config.compaction;
+    let batch = Some(compaction.batch_limit).filter(|limit| *limit > 0).unwrap_or(usual.batch);
+    Pace { batch, pause: compaction.sleep_interval }
+}
+
+fn wal_options(config: &Config, registry: &Registry) -> WalOptions {
     let help = "The latency distributions of fsync called by WAL.";
     let took = registry.histogram("etcd_disk_wal_fsync_duration_seconds", help, buckets::disk());
     let written =
@@ -200,7 +212,6 @@ fn wal_options(config: &Config, plan: &Plan, registry: &Registry) -> WalOptions 
         cache_bytes: WAL_CACHE,
         segment_bytes: scaled(WalOptions::default().segment_bytes),
         fsync: !config.features.unsafe_no_fsync,
-        must_exist: matches!(plan, Plan::Restart { .. }),
         observer: Some(Arc::new(move |synced: Synced| {
             took.observe(synced.took.as_secs_f64());
             written.add(i64::try_from(synced.bytes).unwrap_or(i64::MAX));

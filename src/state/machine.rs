@@ -17,7 +17,7 @@ use super::load;
 use super::meta::{self, Compactions, Progress};
 use super::metrics::Metrics;
 use super::mvcc::cache::ValueCache;
-use super::mvcc::compaction::Sweep;
+use super::mvcc::compaction::{Pace, Sweep};
 use super::mvcc::read::Meter;
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Records;
@@ -44,18 +44,21 @@ pub struct Options {
     pub recent_bytes: usize,
     /// The space quota as configured: zero is the default, below zero is none.
     pub quota: i64,
+    /// How fast compactions go.
+    pub pace: Pace,
     /// Runs the writer of checkpoints; without one they are written in place.
     pub supervisor: Option<Supervisor>,
 }
 
 impl Default for Options {
-    /// 64 MiB of values, 16 MiB of events, etcd's quota, no checkpoint.
+    /// 64 MiB of values, 16 MiB of events, etcd's quota, compactions without pauses, no checkpoint.
     fn default() -> Self {
         Self {
             checkpoint: None,
             cache_bytes: 64 << 20,
             recent_bytes: 16 << 20,
             quota: 0,
+            pace: Pace::default(),
             supervisor: None,
         }
     }
@@ -63,6 +66,17 @@ impl Default for Options {
 
 /// Lease events a slow subscriber may fall behind before it has to read the table anew.
 const LEASE_EVENTS: usize = 8192;
+
+/// When [`Machine::maintain`] has something to do again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// After the next change.
+    Done,
+    /// Right away.
+    More,
+    /// At this moment, or after the next change.
+    Rest(Instant),
+}
 
 /// The replicated state and its single writer.
 pub struct Machine {
@@ -73,6 +87,7 @@ pub struct Machine {
     started: bool,
     membership: Option<Bytes>,
     sweep: Option<Sweep>,
+    pace: Pace,
     checkpoints: Checkpoints,
     shared: Arc<Shared>,
     /// For durations in metrics; nothing that is applied sees it.
@@ -137,6 +152,7 @@ impl Machine {
             progress,
             started,
             sweep: None,
+            pace: options.pace,
             shared,
             clock: Clock,
             measured: None,
@@ -249,24 +265,36 @@ impl Machine {
     }
 
     /// Does a bounded piece of background work: compaction first, then an index checkpoint when one
-    /// is due. Returns whether there is more to do right away.
+    /// is due. Returns when there is more to do.
     ///
     /// # Errors
     /// The store failed: the process must stop.
-    pub fn maintain(&mut self) -> Result<bool, StateError> {
+    pub fn maintain(&mut self) -> Result<Upkeep, StateError> {
         let marks = self.tables.compactions;
-        if self.sweep.is_none() && marks.finished < marks.scheduled {
-            self.sweep = Some(Sweep::new(marks.scheduled, self.clock.now()));
+        let now = self.clock.now();
+        if let Some(resumes) = self.sweep.as_ref().and_then(|sweep| sweep.pauses(now)) {
+            return Ok(Upkeep::Rest(resumes));
         }
-        let Some(mut sweep) = self.sweep.take() else {
-            self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
-            self.measure();
-            return Ok(false);
-        };
-        let begun = self.clock.now();
+        let unfinished = marks.finished < marks.scheduled;
+        let sweep = self
+            .sweep
+            .take()
+            .or_else(|| unfinished.then(|| Sweep::new(marks.scheduled, now, self.pace)));
+        if let Some(sweep) = sweep {
+            self.sweep(sweep, now)?;
+            return Ok(Upkeep::More);
+        }
+        self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
+        self.measure();
+        Ok(Upkeep::Done)
+    }
+
+    /// Does the next step of a compaction.
+    fn sweep(&mut self, mut sweep: Sweep, begun: Instant) -> Result<(), StateError> {
         let mut batch = self.engine.batch();
         let deleted = sweep.deleted;
-        let complete = sweep.step(&mut self.tables.writer, &self.shared.records, &mut batch)?;
+        let (writer, records) = (&mut self.tables.writer, &self.shared.records);
+        let complete = sweep.step(begun, writer, records, &mut batch)?;
         if complete {
             self.tables.compactions.finished = sweep.at;
             self.tables.compactions.store(&mut batch);
@@ -294,7 +322,7 @@ impl Machine {
         } else {
             self.sweep = Some(sweep);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Shows the size on disk, now and then: it takes a walk over all tables.

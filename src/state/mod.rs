@@ -28,7 +28,8 @@ mod shared;
 pub use command::{Entry, Payload};
 pub use error::{ApplyError, ReadError, StateError};
 pub use late::Late;
-pub use machine::{Machine, Options};
+pub use machine::{Machine, Options, Upkeep};
+pub use mvcc::compaction::Pace;
 pub use outcome::{Outcome, Response};
 pub use reader::Reader;
 

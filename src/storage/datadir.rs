@@ -71,8 +71,9 @@ impl DataDir {
             create_private(&folder)?;
         }
         dir.generation = dir.open_state()?;
-        format::sync_dir(&member)?;
-        format::sync_dir(root)?;
+        for folder in [&dir.state_root(), &member, root] {
+            format::sync_dir(folder)?;
+        }
         if dir.identity.is_none() {
             failpoint::hit(Point::StartFolders);
         }

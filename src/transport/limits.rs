@@ -32,6 +32,10 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// Time to answer that.
     pub keepalive_timeout: Duration,
+    /// Shortest time between a client's own pings on a gRPC connection; none lets them ping freely.
+    pub ping_interval: Option<Duration>,
+    /// Whether encrypted connections are exempt from that.
+    pub encrypted_ping_freely: bool,
     /// Time for an HTTP/1 request head to arrive, waiting for the next request included.
     pub header_timeout: Duration,
     /// Time connections get to finish their requests when the server stops.
@@ -53,6 +57,8 @@ impl Default for Limits {
             max_pending_resets: 1024,
             keepalive_interval: Duration::from_secs(2 * 60 * 60),
             keepalive_timeout: Duration::from_secs(20),
+            ping_interval: None,
+            encrypted_ping_freely: false,
             header_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(5),
         }

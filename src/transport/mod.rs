@@ -6,6 +6,7 @@
 mod credentials;
 mod dialer;
 mod error;
+mod frames;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod handshake;
@@ -16,6 +17,7 @@ mod material;
 mod memory;
 mod metrics;
 mod pem;
+mod pings;
 mod provider;
 mod quiet;
 mod roots;

@@ -24,6 +24,7 @@ use super::limits::Limits;
 use super::listener::Bound;
 use super::memory::{Account, Memory};
 use super::metrics::Metrics;
+use super::pings::Policed;
 use super::quiet::Quiet;
 use super::stream::Stream;
 use super::together::{Arrivals, Together};
@@ -254,10 +255,12 @@ where
     let account = shared.serving.memory.account();
     let service = Identified { service: shared.service.clone(), identity: ready.identity, account };
     let window = shared.serving.memory.window(limits.connection_window);
-    let stream = TokioIo::new(ready.stream);
     // The two branches differ only in types: hyper has no common one for its connections.
     let result = match ready.protocol {
         Protocol::Http2 => {
+            let exempt = ready.encrypted && limits.encrypted_ping_freely;
+            let interval = limits.ping_interval.filter(|_| !exempt);
+            let stream = TokioIo::new(Policed::new(ready.stream, interval));
             let arrivals = Arrivals::default();
             let connection =
                 http2(limits, window.bytes(), arrivals.clone()).serve_connection(stream, service);
@@ -272,6 +275,7 @@ where
             }
         }
         Protocol::Http1 => {
+            let stream = TokioIo::new(ready.stream);
             let mut connection = pin!(http1(limits).serve_connection(stream, service));
             tokio::select! {
                 biased;

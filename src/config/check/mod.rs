@@ -70,13 +70,14 @@ fn logs(settings: &Settings, config: &Config, found: &mut Findings) {
 
 /// The shape of `log-rotation-config-json`; read here only to find faults.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rotation {
     #[serde(default, rename = "maxsize")]
-    _size: i64,
+    _size: u64,
     #[serde(default, rename = "maxage")]
-    _age: i64,
+    _age: u64,
     #[serde(default, rename = "maxbackups")]
-    _backups: i64,
+    _backups: usize,
     #[serde(default, rename = "localtime")]
     _local_time: bool,
     #[serde(default, rename = "compress")]

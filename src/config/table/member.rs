@@ -66,9 +66,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "grpc-keepalive-min-time",
         Kind::Duration,
         "5s",
-        "Clients that ping more often than this are disconnected.",
-    )
-    .idle("pings are answered however often they come"),
+        "gRPC clients that ping more often are disconnected; encrypted ones only where a port serves \
+         no HTTP.",
+    ),
     Setting::new(
         "grpc-keepalive-interval",
         Kind::Duration,

@@ -3,7 +3,6 @@
 use super::{Kind, Setting, Stage};
 
 const CHECKS: &str = "comparing data between members";
-const OWN_PACE: &str = "compaction finds its own pace between the writes";
 const NO_BLOCKING: &str = "defragmentation never blocks here";
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -47,19 +46,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "compaction-batch-limit",
         Kind::Int,
-        "1000",
-        "Revisions removed in one step of a compaction.",
+        "0",
+        "Revisions a compaction removes between two pauses: 0 is 1000, negative no limit.",
     )
-    .old(&["experimental-compaction-batch-limit"])
-    .idle(OWN_PACE),
+    .old(&["experimental-compaction-batch-limit"]),
     Setting::new(
         "compaction-sleep-interval",
         Kind::Duration,
-        "10ms",
-        "Pause between two steps of a compaction.",
+        "0s",
+        "That pause; 0 is none, because writes go first even within a batch.",
     )
-    .old(&["experimental-compaction-sleep-interval"])
-    .idle(OWN_PACE),
+    .old(&["experimental-compaction-sleep-interval"]),
     Setting::new(
         "feature-gates",
         Kind::Gates,

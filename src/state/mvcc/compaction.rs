@@ -3,7 +3,7 @@
 //! The compacted revision is on disk before the first record goes, so reads below it already fail.
 //! After a restart the sweep of an unfinished compaction begins anew; deleting twice is harmless.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -18,6 +18,23 @@ const LEAVES: usize = 8;
 /// Records deleted in one step: bounds how long apply waits for it to a millisecond or two.
 const RECORDS: usize = 256;
 
+/// How fast compactions go: batches of records, a pause after each. A batch is carried out in steps
+/// between which apply has its turn, so that no pace holds it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Records deleted in one batch, at least one.
+    pub batch: usize,
+    /// Pause after a batch; zero is none.
+    pub pause: Duration,
+}
+
+impl Default for Pace {
+    /// No pause: the steps yield to apply anyway. The size then matters little; it is etcd's.
+    fn default() -> Self {
+        Self { batch: 1000, pause: Duration::ZERO }
+    }
+}
+
 /// A compaction being carried out.
 pub(in crate::state) struct Sweep {
     /// The compacted revision.
@@ -30,16 +47,38 @@ pub(in crate::state) struct Sweep {
     /// Records deleted so far.
     pub(in crate::state) deleted: u64,
     pub(in crate::state) begun: Instant,
+    pace: Pace,
+    /// Records this batch may still delete.
+    left: usize,
+    /// End of the pause after the last batch.
+    resumes: Option<Instant>,
 }
 
 impl Sweep {
-    pub(in crate::state) fn new(at: i64, begun: Instant) -> Self {
-        Self { at, from: None, swept: false, dropped: Vec::new(), deleted: 0, begun }
+    pub(in crate::state) fn new(at: i64, begun: Instant, pace: Pace) -> Self {
+        let pace = Pace { batch: pace.batch.max(1), ..pace };
+        Self {
+            at,
+            from: None,
+            swept: false,
+            dropped: Vec::new(),
+            deleted: 0,
+            begun,
+            pace,
+            left: pace.batch,
+            resumes: None,
+        }
     }
 
-    /// Does a bounded part of the work. Returns whether the sweep is complete with this batch.
+    /// Until when it pauses, if it does.
+    pub(in crate::state) fn pauses(&self, now: Instant) -> Option<Instant> {
+        self.resumes.filter(|resumes| *resumes > now)
+    }
+
+    /// Does a bounded part of the work at `now`. Returns whether the sweep is complete with it.
     pub(in crate::state) fn step(
         &mut self,
+        now: Instant,
         writer: &mut Writer,
         records: &Records,
         batch: &mut Batch,
@@ -51,10 +90,15 @@ impl Sweep {
             self.swept = step.next.is_none();
             self.from = step.next;
         }
-        let keep = self.dropped.len().saturating_sub(RECORDS);
+        let keep = self.dropped.len().saturating_sub(self.left.min(RECORDS));
+        self.left -= self.dropped.len() - keep;
         for (at, tombstone) in self.dropped.drain(keep..).rev() {
             writer.shrink(records.delete(at, tombstone, batch)?);
             self.deleted += 1;
+        }
+        if self.left == 0 {
+            self.left = self.pace.batch;
+            self.resumes = now.checked_add(self.pace.pause);
         }
         Ok(self.swept && self.dropped.is_empty())
     }

@@ -1,9 +1,14 @@
 //! Compaction: what is refused, what stays readable, what is deleted.
 
+use std::time::Duration;
+
 use super::support::{Store, all, get, keys, pairs, put};
 use crate::proto::etcdserverpb::{CompactionRequest, RangeRequest};
 use crate::proto::internal::request::Op;
-use crate::state::{ApplyError, ReadError, Response};
+use crate::state::{ApplyError, Options, Pace, ReadError, Response, Upkeep};
+use crate::types::clock::Clock;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn revisions_to_compact_are_bounded() {
@@ -58,7 +63,7 @@ fn the_sweep_is_cut_into_steps_and_goes_on_after_a_restart() {
     let contents = store.contents();
     store.accept_compaction(revision).unwrap();
     for _ in 0..3 {
-        assert!(store.machine.maintain().unwrap(), "three steps cannot be enough");
+        assert_eq!(store.machine.maintain().unwrap(), Upkeep::More, "three steps cannot be enough");
     }
     assert!(store.reader.key_counts().1 > 1500);
     let mut store = store.reopen();
@@ -153,4 +158,49 @@ fn readers_on_other_threads_never_see_the_deletion() {
         assert!(reading.join().unwrap() > 0);
     });
     assert_eq!(keys(&store.reader.range(&get("k0000")).unwrap().kvs), "k0000");
+}
+
+/// A store in which a compaction drops 1000 records, at this pace.
+fn paced(batch: usize, pause: Duration) -> Store {
+    let mut store = Store::with(Options { pace: Pace { batch, pause }, ..Options::default() });
+    for _ in 0..2 {
+        store.batch((0..1000).map(|n| Op::Put(put(&format!("k{n:04}"), ""))).collect());
+    }
+    let revision = store.reader.revision();
+    store.accept_compaction(revision).unwrap();
+    store
+}
+
+#[test]
+fn a_small_batch_makes_small_steps_and_a_large_one_no_larger_ones() {
+    for (batch, most) in [(7, 7), (300, 256), (usize::MAX, 256), (0, 1)] {
+        let mut store = paced(batch, Duration::ZERO);
+        let (mut largest, mut before) = (0, 0);
+        while store.machine.maintain().unwrap() == Upkeep::More {
+            let step = store.deleted() - before;
+            assert!(step <= most, "batch {batch}: {step} records in one step");
+            (largest, before) = (largest.max(step), store.deleted());
+        }
+        assert_eq!((largest, before), (most, 1000), "batch {batch}");
+    }
+}
+
+#[test]
+fn a_pause_comes_after_each_batch_and_holds_up_nothing() {
+    let mut store = paced(300, HOUR);
+    let until = loop {
+        match store.machine.maintain().unwrap() {
+            Upkeep::More => {}
+            Upkeep::Rest(until) => break until,
+            Upkeep::Done => panic!("no pause after the first batch"),
+        }
+    };
+    let left = until - Clock.now();
+    assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
+    assert_eq!(store.deleted(), 300);
+    let revision = store.put("k0000", "during the pause");
+    assert_eq!(store.machine.maintain().unwrap(), Upkeep::Rest(until));
+    assert_eq!(store.deleted(), 300);
+    assert_eq!(store.accept_compaction(revision), Ok(Response::Compact), "another may be accepted");
+    assert!(read(&store, revision).contains(&("k0000".into(), "during the pause".into())));
 }

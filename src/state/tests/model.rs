@@ -191,7 +191,7 @@ fn play(seed: u64, options: Options) {
         match random.below(40) {
             0 => store = store.reopen(),
             1 => store = store.restart(),
-            2..6 => drop(store.machine.maintain().unwrap()),
+            2..6 => _ = store.machine.maintain().unwrap(),
             6 => store.settle(),
             _ => {}
         }

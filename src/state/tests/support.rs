@@ -17,7 +17,7 @@ use crate::proto::internal::request::Op;
 use crate::proto::internal::{ProposalBatch, Request};
 use crate::proto::mvccpb::KeyValue;
 use crate::state::{
-    ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response, StateError,
+    ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response, StateError, Upkeep,
 };
 use crate::storage::engine::{self, Engine};
 use crate::telemetry::metrics::Registry;
@@ -26,6 +26,7 @@ pub(super) struct Store {
     pub(super) machine: Machine,
     pub(super) reader: Reader,
     pub(super) options: Options,
+    registry: Registry,
     index: u64,
     dir: TempDir,
 }
@@ -37,16 +38,17 @@ impl Store {
 
     pub(super) fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (machine, reader) = open(&dir.path().join("state"), &options);
-        Self { machine, reader, options, index: 0, dir }
+        let registry = Registry::new();
+        let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
+        Self { machine, reader, options, registry, index: 0, dir }
     }
 
     /// As after a crash of the process: nothing is said goodbye to.
     pub(super) fn reopen(self) -> Self {
-        let Self { machine, reader, options, index, dir } = self;
+        let Self { machine, reader, options, registry, index, dir } = self;
         drop((machine, reader));
-        let (machine, reader) = open(&dir.path().join("state"), &options);
-        Self { machine, reader, options, index, dir }
+        let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
+        Self { machine, reader, options, registry, index, dir }
     }
 
     /// As after a crash, and after something else happened to what is stored.
@@ -60,11 +62,11 @@ impl Store {
 
     /// As after an orderly stop.
     pub(super) fn restart(self) -> Self {
-        let Self { machine, reader, options, index, dir } = self;
+        let Self { machine, reader, options, registry, index, dir } = self;
         drop(reader);
         machine.close().unwrap();
-        let (machine, reader) = open(&dir.path().join("state"), &options);
-        Self { machine, reader, options, index, dir }
+        let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
+        Self { machine, reader, options, registry, index, dir }
     }
 
     pub(super) fn batch(&mut self, ops: Vec<Op>) -> Vec<Outcome> {
@@ -125,6 +127,11 @@ impl Store {
         self.run(Op::Compaction(CompactionRequest { revision, physical: false })).result
     }
 
+    /// Records that compactions have deleted so far.
+    pub(super) fn deleted(&self) -> u64 {
+        self.registry.counter("etcd_debugging_mvcc_db_compaction_keys_total", "").get()
+    }
+
     /// Compacts to the end.
     pub(super) fn compact(&mut self, revision: i64) {
         self.accept_compaction(revision).unwrap();
@@ -132,7 +139,7 @@ impl Store {
     }
 
     pub(super) fn settle(&mut self) {
-        while self.machine.maintain().unwrap() {}
+        while self.machine.maintain().unwrap() == Upkeep::More {}
     }
 
     pub(super) fn get(&self, key: &str) -> Option<KeyValue> {
@@ -145,9 +152,9 @@ impl Store {
     }
 }
 
-pub(super) fn open(dir: &Path, options: &Options) -> (Machine, Reader) {
+fn open(dir: &Path, options: &Options, registry: &Registry) -> (Machine, Reader) {
     let engine = Engine::open(dir, &engine::Options::default()).unwrap();
-    Machine::open(engine, options, &Registry::new()).unwrap()
+    Machine::open(engine, options, registry).unwrap()
 }
 
 pub(super) fn entry(index: u64, ops: Vec<Op>) -> Entry {

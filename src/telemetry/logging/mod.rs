@@ -9,6 +9,7 @@
 //! JSON array, such as a list of strings, is written as one. Durations go through [`Took`].
 
 mod bridge;
+mod copies;
 mod line;
 mod output;
 mod queue;
@@ -150,13 +151,14 @@ pub fn init(options: &Options) -> Result<LogHandle, LogError> {
 
 fn build(options: &Options, clock: Clock) -> Result<(subscriber::Subscriber, LogHandle), LogError> {
     let level = Arc::new(AtomicU8::new(parse_level(&options.level)? as u8));
-    let queue = Queue::start(outputs(options)?, options.format, clock).map_err(LogError::Thread)?;
+    let outputs = outputs(options, clock)?;
+    let queue = Queue::start(outputs, options.format, clock).map_err(LogError::Thread)?;
     let handle = LogHandle { level: Arc::clone(&level), queue: Arc::clone(&queue) };
     let emitter = subscriber::Emitter::new(level, options.format, queue, clock);
     Ok((subscriber::Subscriber { emitter: Arc::new(emitter) }, handle))
 }
 
-fn outputs(options: &Options) -> Result<Vec<Output>, LogError> {
+fn outputs(options: &Options, clock: Clock) -> Result<Vec<Output>, LogError> {
     let mut names: Vec<&str> = options.outputs.iter().map(String::as_str).collect();
     names.iter_mut().filter(|name| **name == "default").for_each(|name| *name = "stderr");
     // An output named twice gets every line once.
@@ -171,7 +173,7 @@ fn outputs(options: &Options) -> Result<Vec<Output>, LogError> {
     } else {
         None
     };
-    names.into_iter().map(|name| Output::open(name, rotation.as_ref())).collect()
+    names.into_iter().map(|name| Output::open(name, rotation.as_ref(), clock)).collect()
 }
 
 fn parse_level(level: &str) -> Result<Severity, LogError> {

@@ -29,7 +29,11 @@ impl Output {
     }
 
     /// Opens the output of that name; files are appended to.
-    pub(super) fn open(name: &str, rotation: Option<&Rotation>) -> Result<Self, LogError> {
+    pub(super) fn open(
+        name: &str,
+        rotation: Option<&Rotation>,
+        clock: Clock,
+    ) -> Result<Self, LogError> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             move |source| LogError::Open { path, source }
@@ -42,7 +46,7 @@ impl Output {
                 journal(Path::new(JOURNAL)).map_err(failed(JOURNAL.as_ref()))?
             }
             (_, Some(rotation)) => {
-                let file = Rotating::open(path, rotation.clone()).map_err(failed(path))?;
+                let file = Rotating::open(path, rotation, clock).map_err(failed(path))?;
                 Self::Rotating(file)
             }
             (_, None) => {

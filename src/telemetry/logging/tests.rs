@@ -115,7 +115,7 @@ fn a_file_moved_away_is_opened_again() {
 
 #[test]
 fn what_cannot_be_opened_is_named() {
-    let fault = |options: Options| outputs(&options).err().unwrap().to_string();
+    let fault = |options: Options| outputs(&options, Clock).err().unwrap().to_string();
     let outputs = vec![String::from("/nonexistent/etcd.log")];
     let text = fault(Options { outputs, ..Options::default() });
     assert!(text.starts_with("cannot open log output \"/nonexistent/etcd.log\": "), "{text}");

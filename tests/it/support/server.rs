@@ -104,6 +104,7 @@ fn launch(command: &mut Command) -> (Process, String) {
     let address = process.wait_line("the client address", |line| {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
         let serving = value["msg"].as_str()?.starts_with("serving client traffic");
+        let serving = serving && value["traffic"] != "http";
         serving.then(|| value["address"].as_str().map(str::to_owned)).flatten()
     });
     (process, address)
