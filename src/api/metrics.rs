@@ -58,9 +58,20 @@ pub(super) struct Metrics {
     methods: Vec<PerMethod>,
     received_bytes: IntCounter,
     pub(super) sent_bytes: IntCounter,
+    pub(super) defragmentation: Histogram,
     requests: IntCounterVec,
     /// By client version: unary calls, streams.
     versions: RwLock<HashMap<String, [IntCounter; 2]>>,
+}
+
+fn defragmentation(registry: &Registry) -> Histogram {
+    // It stays at 0: a defragmentation ends with the request for it.
+    registry.gauge("etcd_disk_defrag_inflight", "1 while a defragmentation is under way.");
+    registry.histogram(
+        "etcd_disk_backend_defrag_duration_seconds",
+        "How long defragmentations took that clients asked for.",
+        buckets::defrag(),
+    )
 }
 
 impl Metrics {
@@ -114,6 +125,7 @@ impl Metrics {
                 "etcd_network_client_grpc_sent_bytes_total",
                 "The total number of bytes sent to grpc clients.",
             ),
+            defragmentation: defragmentation(registry),
             requests: registry.counter_vec(
                 "etcd_server_client_requests_total",
                 "The total number of client requests per client version.",

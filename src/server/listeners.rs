@@ -158,7 +158,7 @@ impl Listeners {
             serve(bound, serving.clone(), Service::http_only(http))?;
         }
         for bound in self.metrics {
-            let http = metrics_router(Arc::clone(backend));
+            let http = metrics_router(backend);
             let serving = Serving { name: "metrics", ..serving.clone() };
             serve(bound, serving, Service::http_only(http))?;
         }
@@ -173,7 +173,7 @@ fn router(backend: &Arc<Backend>, config: &Config, bound: &Bound) -> Router {
         secure: bound.is_tls(),
         pprof: config.member.enable_pprof,
     };
-    client_router(Arc::clone(backend), access)
+    client_router(backend, access)
 }
 
 fn limits(config: &Config, sockets: usize) -> Limits {

@@ -205,6 +205,8 @@ fn pace(config: &Config) -> Pace {
 fn wal_options(config: &Config, registry: &Registry) -> WalOptions {
     let help = "The latency distributions of fsync called by WAL.";
     let took = registry.histogram("etcd_disk_wal_fsync_duration_seconds", help, buckets::disk());
+    let help = "The latency distributions of write called by WAL.";
+    let wrote = registry.histogram("etcd_disk_wal_write_duration_seconds", help, buckets::disk());
     let written =
         registry.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
     WalOptions {
@@ -213,6 +215,7 @@ fn wal_options(config: &Config, registry: &Registry) -> WalOptions {
         segment_bytes: scaled(WalOptions::default().segment_bytes),
         fsync: !config.features.unsafe_no_fsync,
         observer: Some(Arc::new(move |synced: Synced| {
+            wrote.observe(synced.wrote.as_secs_f64());
             took.observe(synced.took.as_secs_f64());
             written.add(i64::try_from(synced.bytes).unwrap_or(i64::MAX));
         })),

@@ -143,6 +143,7 @@ impl Machine {
             quota: tables.quota,
             metrics: Metrics::new(registry),
         });
+        shared.metrics.cluster_version(tables.members.cluster_version());
         let reader = Reader::new(Arc::clone(&shared));
         let machine = Self {
             membership: meta::membership(&engine)?,
@@ -229,10 +230,14 @@ impl Machine {
             }
             Payload::Batch(proposal) => {
                 let mut outcomes = Vec::with_capacity(proposal.requests.len());
+                let mut begun = self.clock.now();
                 for request in &proposal.requests {
-                    outcomes.push(apply::apply(&mut self.tables, batch, request, early)?);
+                    let outcome = apply::apply(&mut self.tables, batch, request, early)?;
+                    let ended = self.clock.now();
+                    self.shared.metrics.applied(request, &outcome, ended - begun);
+                    begun = ended;
+                    outcomes.push(outcome);
                 }
-                self.shared.metrics.applied(&outcomes);
                 Ok(Some(outcomes))
             }
         }
@@ -245,7 +250,7 @@ impl Machine {
         self.progress.live = self.tables.writer.live();
         self.progress.store(&mut batch);
         failpoint::hit(Point::ApplyUncommitted);
-        batch.commit()?;
+        self.write(batch)?;
         failpoint::hit(Point::ApplyCommitted);
         let events = self.tables.writer.committed();
         self.publish();
@@ -258,10 +263,21 @@ impl Machine {
         Ok(())
     }
 
+    fn write(&self, batch: Batch) -> Result<(), StateError> {
+        let begun = self.clock.now();
+        batch.commit()?;
+        self.shared.metrics.commit(self.clock.now() - begun);
+        Ok(())
+    }
+
     fn publish(&self) {
         let state = snapshot(&self.tables, &self.progress);
+        let before = self.shared.published.swap(Arc::new(state));
+        let state = self.shared.published.load();
         self.shared.metrics.published(&state);
-        self.shared.published.store(Arc::new(state));
+        if !Arc::ptr_eq(&before.members, &state.members) {
+            self.shared.metrics.cluster_version(state.members.cluster_version());
+        }
     }
 
     /// Does a bounded piece of background work: compaction first, then an index checkpoint when one
@@ -294,7 +310,10 @@ impl Machine {
         let mut batch = self.engine.batch();
         let deleted = sweep.deleted;
         let (writer, records) = (&mut self.tables.writer, &self.shared.records);
-        let complete = sweep.step(begun, writer, records, &mut batch)?;
+        if sweep.search(writer) {
+            self.shared.metrics.compaction_index_step(self.clock.now() - begun);
+        }
+        let complete = sweep.delete(begun, writer, records, &mut batch)?;
         if complete {
             self.tables.compactions.finished = sweep.at;
             self.tables.compactions.store(&mut batch);
@@ -304,7 +323,7 @@ impl Machine {
             self.progress.store(&mut batch);
         }
         failpoint::hit(Point::CompactionUncommitted);
-        batch.commit()?;
+        self.write(batch)?;
         failpoint::hit(Point::CompactionCommitted);
         self.publish();
         self.measure();
@@ -312,7 +331,7 @@ impl Machine {
         metrics.compaction_step(self.clock.now() - begun, sweep.deleted - deleted);
         if complete {
             failpoint::hit(Point::CompactionDone);
-            metrics.compaction(self.clock.now() - sweep.begun);
+            metrics.compaction(self.clock.now() - sweep.begun, self.clock.unix());
             tracing::info!(
                 compact_revision = sweep.at,
                 deleted_records = sweep.deleted,
@@ -355,7 +374,9 @@ impl Machine {
     /// The store failed: the process must stop.
     pub fn persist(&mut self) -> Result<Option<Bytes>, StateError> {
         failpoint::hit(Point::PersistBefore);
+        let begun = self.clock.now();
         self.engine.persist()?;
+        self.shared.metrics.snapshot(self.clock.now() - begun);
         failpoint::hit(Point::PersistAfter);
         Ok(self.applied())
     }

@@ -1,17 +1,26 @@
 //! What the state tells about itself, under etcd's names.
 
+mod applies;
+mod disk;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+use applies::Applies;
+use disk::Disk;
 
 use super::mvcc::recent::RevisionEvents;
 use super::outcome::{Outcome, Response};
 use super::shared::Published;
+use crate::proto::internal::Request;
 use crate::proto::mvccpb::event::EventType;
-use crate::telemetry::metrics::{Histogram, IntCounter, IntGauge, Registry, buckets};
+use crate::telemetry::metrics::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, buckets};
 
-/// The metrics of the state machine and its readers; clones share them.
-#[derive(Clone)]
+/// The metrics of the state machine and its readers.
 pub(super) struct Metrics {
+    applies: Applies,
+    cluster_version: IntGaugeVec,
+    disk: Disk,
     puts: IntCounter,
     put_bytes: IntGauge,
     deletes: IntCounter,
@@ -28,14 +37,14 @@ pub(super) struct Metrics {
     hash: Histogram,
 }
 
-#[derive(Clone)]
 struct Compaction {
     records: IntCounter,
+    index_step: Histogram,
     step: Histogram,
     total: Histogram,
+    last: IntGauge,
 }
 
-#[derive(Clone)]
 struct Leases {
     granted: IntCounter,
     revoked: IntCounter,
@@ -47,6 +56,13 @@ impl Metrics {
         let counter = |name: &str, help: &str| registry.counter(name, help);
         let gauge = |name: &str, help: &str| registry.gauge(name, help);
         Self {
+            applies: Applies::new(registry),
+            cluster_version: registry.gauge_vec(
+                "etcd_cluster_version",
+                "1 for the version the cluster works at.",
+                &["cluster_version"],
+            ),
+            disk: Disk::new(registry),
             puts: counter("etcd_mvcc_put_total", "Keys put by this member."),
             put_bytes: gauge(
                 "etcd_debugging_mvcc_total_put_size_in_bytes",
@@ -80,19 +96,39 @@ impl Metrics {
         }
     }
 
-    /// Counts what a batch of requests came to.
-    pub(super) fn applied(&self, outcomes: &[Outcome]) {
-        for outcome in outcomes {
-            match &outcome.result {
-                Ok(Response::Txn(_)) => self.txns.inc(),
-                Ok(Response::LeaseGrant(grant)) => {
-                    self.leases.granted.inc();
-                    self.leases.ttl.observe(grant.ttl as f64);
-                }
-                Ok(Response::LeaseRevoke) => self.leases.revoked.inc(),
-                _ => {}
-            }
+    /// Counts what a request came to and how long that took, without the commit.
+    pub(super) fn applied(&self, request: &Request, outcome: &Outcome, took: Duration) {
+        if let Some(op) = &request.op {
+            self.applies.observe(op, outcome.result.is_ok(), took);
         }
+        match &outcome.result {
+            Ok(Response::Txn(_)) => self.txns.inc(),
+            Ok(Response::LeaseGrant(grant)) => {
+                self.leases.granted.inc();
+                self.leases.ttl.observe(grant.ttl as f64);
+            }
+            Ok(Response::LeaseRevoke) => self.leases.revoked.inc(),
+            _ => {}
+        }
+    }
+
+    /// Shows the version the cluster agreed on, such as `3.5.0`, as etcd does: without its patch.
+    pub(super) fn cluster_version(&self, version: Option<&str>) {
+        self.cluster_version.reset();
+        if let Some(version) = version {
+            let (short, _) = version.rsplit_once('.').unwrap_or((version, ""));
+            self.cluster_version.with_label_values(&[short]).set(1);
+        }
+    }
+
+    /// Counts one commit to the store.
+    pub(super) fn commit(&self, took: Duration) {
+        self.disk.commit.observe(took.as_secs_f64());
+    }
+
+    /// Counts one snapshot of the log: everything applied made durable.
+    pub(super) fn snapshot(&self, took: Duration) {
+        self.disk.snapshot(took);
     }
 
     /// Counts committed changes.
@@ -130,15 +166,21 @@ impl Metrics {
         self.ranges_legacy.inc();
     }
 
+    /// Counts one step of a compaction through the index.
+    pub(super) fn compaction_index_step(&self, took: Duration) {
+        self.compaction.index_step.observe(took.as_secs_f64() * 1000.0);
+    }
+
     /// Counts one step of a compaction.
     pub(super) fn compaction_step(&self, took: Duration, deleted: u64) {
         self.compaction.step.observe(took.as_secs_f64() * 1000.0);
         self.compaction.records.inc_by(deleted);
     }
 
-    /// Counts a whole compaction.
-    pub(super) fn compaction(&self, took: Duration) {
+    /// Counts a whole compaction that ended at `now`, since the Unix epoch.
+    pub(super) fn compaction(&self, took: Duration, now: Duration) {
         self.compaction.total.observe(took.as_secs_f64() * 1000.0);
+        self.compaction.last.set(now.as_secs().cast_signed());
     }
 
     /// Counts one hash over the store.
@@ -154,6 +196,11 @@ impl Compaction {
                 "etcd_debugging_mvcc_db_compaction_keys_total",
                 "Records deleted by compactions.",
             ),
+            index_step: registry.histogram(
+                "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+                "How long steps of compactions through the index took, in milliseconds.",
+                buckets::compaction_pause_ms(0.5, 14),
+            ),
             step: registry.histogram(
                 "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
                 "How long steps of compactions held up apply, in milliseconds.",
@@ -163,6 +210,10 @@ impl Compaction {
                 "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
                 "How long compactions took from first to last step, in milliseconds.",
                 buckets::compaction_total_ms(),
+            ),
+            last: registry.gauge(
+                "etcd_debugging_mvcc_db_compaction_last",
+                "When the newest compaction ended, Unix seconds; 0 before the first since the start.",
             ),
         }
     }

@@ -144,8 +144,8 @@ impl Registry {
         self.make(name, || HistogramVec::new(options, labels))
     }
 
-    /// Adds what the operating system tells about this process: processor time, memory, files,
-    /// threads, start time.
+    /// Adds what the operating system tells about this process: processor time, memory, files, start
+    /// time, and what goes over the network.
     pub fn watch_process(&self) {
         // A second call would only fail on the names already present.
         if self.made.lock().insert(String::from(process::KEY), Box::new(())).is_none() {
@@ -222,6 +222,9 @@ mod tests {
             "process_resident_memory_bytes",
             "process_start_time_seconds",
             "process_virtual_memory_bytes",
+            "process_virtual_memory_max_bytes",
+            "process_network_receive_bytes_total",
+            "process_network_transmit_bytes_total",
             "os_fd_limit",
             "os_fd_used",
         ] {

@@ -281,12 +281,9 @@ impl Inner {
     fn follow(&self, event: LeaseEvent) {
         match event {
             LeaseEvent::Granted { id, ttl } => {
-                self.metrics.granted.inc();
-                self.metrics.ttl.observe(ttl as f64);
                 self.with_deadlines(|deadlines| deadlines.grant(id, ttl, 0));
             }
             LeaseEvent::Revoked { id } => {
-                self.metrics.revoked.inc();
                 self.with_deadlines(|deadlines| deadlines.revoke(id));
                 self.revoked.notify_waiters();
             }

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use etcd::proto::etcdserverpb::{CompactionRequest, RangeRequest};
+use tokio::task::JoinSet;
 
 use crate::support::http::request;
 use crate::support::server::{Kind, Server};
@@ -41,7 +42,8 @@ async fn a_compaction_pauses_after_each_batch_and_writes_do_not_wait_for_it() {
     let flags = ["--compaction-batch-limit=70", "--compaction-sleep-interval=1h"];
     let (mut server, mut session) = written(&flags).await;
     let mut client = session.kv.clone();
-    let compacting = tokio::spawn(async move { client.compact(compaction()).await });
+    let mut compacting = JoinSet::new();
+    compacting.spawn(async move { client.compact(compaction()).await });
     eventually("the first batch", || (removed(&server) == 70.0).then_some(()));
     for round in 0..100 {
         session.kv.put(put("k", &round.to_string())).await.unwrap();
@@ -50,14 +52,15 @@ async fn a_compaction_pauses_after_each_batch_and_writes_do_not_wait_for_it() {
     let answer = session.kv.range(all).await.unwrap().into_inner();
     assert_eq!(answer.kvs[0].value, "99");
     assert_eq!(removed(&server), 70.0, "the pause is not over");
-    assert!(!compacting.is_finished());
+    assert!(compacting.try_join_next().is_none());
     server.process.signal("TERM");
     server
         .process
         .wait_line("an end in order", |line| line.contains("closed etcd server").then_some(()));
     let output = server.process.output().join("\n");
     assert!(!output.contains("did not stop within"), "{output}");
-    within("the end of the request", compacting).await.unwrap().unwrap_err();
+    let ended = within("the end of the request", compacting.join_next()).await.unwrap();
+    ended.unwrap().unwrap_err();
     // What is left is gone on with at the next start.
     server.restart();
     eventually("the first batch of the rest", || (removed(&server) == 70.0).then_some(()));

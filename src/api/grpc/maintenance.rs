@@ -101,12 +101,14 @@ pub(super) async fn defragment(
     shared: Arc<Shared>,
     _: DefragmentRequest,
 ) -> Result<DefragmentResponse, Status> {
+    let begun = shared.clock.now();
     let sizes = shared.backend.reader.sizes();
     tracing::info!(
         bytes = sizes.allocated,
         bytes_in_use = sizes.in_use,
         "defragmentation requested; space is given back in the background"
     );
+    shared.metrics.defragmentation.observe((shared.clock.now() - begun).as_secs_f64());
     Ok(DefragmentResponse { header: None })
 }
 

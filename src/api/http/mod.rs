@@ -67,7 +67,7 @@ pub struct Access {
 }
 
 /// Everything etcd serves over HTTP on a client listener.
-pub fn client_router<F: Facts>(facts: F, access: Access) -> Router {
+pub fn client_router<F: Facts>(facts: &F, access: Access) -> Router {
     let pprof = access.pprof;
     let mut router = Router::new()
         .route("/version", any(version::<F>))
@@ -82,14 +82,15 @@ pub fn client_router<F: Facts>(facts: F, access: Access) -> Router {
 }
 
 /// What a metrics listener serves: metrics and health, without rules for browsers.
-pub fn metrics_router<F: Facts>(facts: F) -> Router {
+pub fn metrics_router<F: Facts>(facts: &F) -> Router {
     shared(facts).fallback(answer::not_found_for)
 }
 
-fn shared<F: Facts>(facts: F) -> Router {
+fn shared<F: Facts>(facts: &F) -> Router {
     let health = health::Health::new(facts.clone());
     let checks = checks::Checks::new(facts.clone());
-    let metrics = Router::new().route("/metrics", any(metrics::metrics::<F>)).with_state(facts);
+    let scrapes = metrics::Scrapes::new(facts.registry());
+    let metrics = Router::new().route("/metrics", any(metrics::metrics)).with_state(scrapes);
     metrics.merge(health.router()).merge(checks.router())
 }
 

@@ -75,21 +75,28 @@ impl Sweep {
         self.resumes.filter(|resumes| *resumes > now)
     }
 
-    /// Does a bounded part of the work at `now`. Returns whether the sweep is complete with it.
-    pub(in crate::state) fn step(
-        &mut self,
-        now: Instant,
-        writer: &mut Writer,
-        records: &Records,
-        batch: &mut Batch,
-    ) -> Result<bool, StateError> {
-        if self.dropped.is_empty() && !self.swept {
+    /// Goes through a bounded part of the index, unless there are records left to delete from the
+    /// last part. Returns whether it did.
+    pub(in crate::state) fn search(&mut self, writer: &mut Writer) -> bool {
+        let due = self.dropped.is_empty() && !self.swept;
+        if due {
             let step = writer.sweep(self.at, self.from.take(), LEAVES);
             self.dropped = step.dropped;
             self.dropped.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
             self.swept = step.next.is_none();
             self.from = step.next;
         }
+        due
+    }
+
+    /// Deletes a bounded number of records at `now`. Returns whether the sweep is complete with it.
+    pub(in crate::state) fn delete(
+        &mut self,
+        now: Instant,
+        writer: &mut Writer,
+        records: &Records,
+        batch: &mut Batch,
+    ) -> Result<bool, StateError> {
         let keep = self.dropped.len().saturating_sub(self.left.min(RECORDS));
         self.left -= self.dropped.len() - keep;
         for (at, tombstone) in self.dropped.drain(keep..).rev() {

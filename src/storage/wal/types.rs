@@ -36,6 +36,8 @@ pub const MAX_PAYLOAD: usize = 1 << 30;
 /// What one write and fdatasync did, for metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Synced {
+    /// How long the write took.
+    pub wrote: Duration,
     /// How long the fdatasync took; zero when fsync is switched off.
     pub took: Duration,
     /// Bytes written before it.

@@ -243,23 +243,24 @@ impl Writer {
         }
         failpoint::hit(Point::WalUnwritten);
         let named = |what| named(what, &self.active.path);
+        let begun = Clock.now();
         self.active.file.write(&self.buffer, self.offset).map_err(named("write"))?;
+        let written = Clock.now();
         failpoint::hit(Point::WalWritten);
         let bytes = self.buffer.len() as u64;
         self.offset += bytes;
         self.buffer.clear();
         let mut took = Duration::ZERO;
         if sync {
-            let start = Clock.now();
             self.active.file.sync().map_err(named("fsync"))?;
+            took = Clock.now().duration_since(written);
             failpoint::hit(Point::WalSynced);
-            took = Clock.now().duration_since(start);
             self.shared.sync_ended();
             self.durable = self.seq - 1;
             self.unconfirmed = true;
         }
         if let Some(observer) = &self.observer {
-            observer(Synced { took, bytes });
+            observer(Synced { wrote: written.duration_since(begun), took, bytes });
         }
         Ok(())
     }

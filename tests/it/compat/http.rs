@@ -69,29 +69,3 @@ fn the_client_port_answers_http_like_etcd() {
     };
     assert_same(&play(&Kind::Reference(folder)), &play(&Kind::Ours));
 }
-
-/// Names and types of every metric we export must be etcd's, or start with our own prefix.
-#[test]
-fn metrics_have_etcds_names_and_types() {
-    let Some(folder) = reference::folder() else { return };
-    let types = |kind: &Kind| -> Vec<String> {
-        let server = Server::start(kind);
-        let text = request(server.address(), "GET", "/metrics").body;
-        text.lines().filter(|line| line.starts_with("# TYPE ")).map(str::to_owned).collect()
-    };
-    let known = types(&Kind::Reference(folder));
-    let ours = types(&Kind::Ours);
-    let (mut shared, mut foreign) = (0, Vec::new());
-    for line in ours {
-        let name = line.split(' ').nth(2).unwrap_or_default().to_owned();
-        if known.contains(&line) {
-            shared += 1;
-        } else if known.iter().any(|k| k.split(' ').nth(2) == Some(&name)) {
-            panic!("{name} has another type in etcd");
-        } else if !name.starts_with("etcd_rs_") && !name.starts_with("process_") {
-            foreign.push(name);
-        }
-    }
-    assert!(shared >= 40, "only {shared} of etcd's metrics are there");
-    assert!(foreign.is_empty(), "metrics etcd does not have, without our prefix: {foreign:?}");
-}

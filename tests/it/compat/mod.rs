@@ -6,6 +6,7 @@ mod http;
 mod kv;
 mod lease;
 mod maintenance;
+mod metrics;
 mod txn;
 mod watch;
 

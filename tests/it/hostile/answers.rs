@@ -121,7 +121,7 @@ async fn large_values_got_one_by_one_and_never_read_are_bounded_by_their_connect
     let get = framed(&RangeRequest { key: "k007".into(), ..Default::default() });
     // A gigabyte, with windows that let the server send all of it at once.
     for number in 0..1_000_u32 {
-        raw.call(2 * number + 1, RANGE, &get, true);
+        raw.call(2 * number + 1, RANGE, &get, true).unwrap();
     }
     neighbour.served(50).await;
     let taken = peak(&server) - before;

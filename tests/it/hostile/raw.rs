@@ -51,11 +51,17 @@ impl Raw {
         self.socket.write_all(&frame)
     }
 
-    /// Begins a gRPC call with a message; `end` ends the request.
-    pub(super) fn call(&mut self, stream: u32, path: &str, message: &[u8], end: bool) {
-        self.send(HEADERS, END_HEADERS, stream, &head(path)).unwrap();
+    /// Begins a gRPC call with a message; `end` ends the request. An error when the server hung up.
+    pub(super) fn call(
+        &mut self,
+        stream: u32,
+        path: &str,
+        message: &[u8],
+        end: bool,
+    ) -> std::io::Result<()> {
+        self.send(HEADERS, END_HEADERS, stream, &head(path))?;
         let flags = if end { END_STREAM } else { 0 };
-        self.send(DATA, flags, stream, message).unwrap();
+        self.send(DATA, flags, stream, message)
     }
 
     /// Reads until the server says goodbye or hangs up; true if it gave a reason.
