@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::stream::Duplex;
+use super::stream::{Duplex, Prefixed};
 use crate::types::url::Url;
 
 /// Why a connection could not be made; the text names the address and the step.
@@ -77,6 +77,16 @@ pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connecti
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| DialError::Name { address: address.clone() })?;
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
-    let stream = handshake.await.map_err(|source| DialError::Handshake { address, source })?;
-    Ok(Box::new(stream))
+    let refused = |source| DialError::Handshake { address: address.clone(), source };
+    let stream = handshake.await.map_err(refused)?;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Ok(Box::new(stream));
+    }
+    // With TLS 1.3 the handshake is over before the server has looked at our certificate; its first
+    // byte, of the settings every HTTP/2 server begins with, says that it took it.
+    let greeted = Prefixed::sniff(stream, 1, |_| false).await.map_err(refused)?;
+    if greeted.first_bytes().is_empty() {
+        return Err(refused(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(Box::new(greeted))
 }

@@ -112,3 +112,19 @@ fn a_full_log_is_set_aside_and_packed() {
     let now = std::fs::read_to_string(&log).unwrap();
     assert!(now.contains("starting an etcd server") && !now.contains("an old line"), "{now}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_older_than_the_retention_goes_by_itself() {
+    let flags = ["--auto-compaction-mode=periodic", "--auto-compaction-retention=1s"];
+    let (mut server, mut session) = written(&flags).await;
+    eventually("old revisions to be removed", || (removed(&server) > 0.0).then_some(()));
+    let old = RangeRequest { key: "k".into(), revision: 2, ..RangeRequest::default() };
+    let refused = session.kv.range(old).await.unwrap_err();
+    let words = "etcdserver: mvcc: required revision has been compacted";
+    assert_eq!(refused.message(), words);
+    let now = RangeRequest { key: "k".into(), ..RangeRequest::default() };
+    assert_eq!(session.kv.range(now).await.unwrap().into_inner().kvs[0].value, "v");
+    server.process.wait_line("the line scripts look for", |line| {
+        line.contains("completed auto periodic compaction").then_some(())
+    });
+}

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::compat::assert_same;
+use crate::support::pki::Pki;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
 
@@ -119,7 +120,7 @@ fn the_real_etcdctl_cannot_tell_the_servers_apart() {
         COMMANDS
             .iter()
             .chain(ORIGINAL_COMMANDS)
-            .map(|line| run(&real, &server, line))
+            .map(|line| run(&real, &server, &[], line))
             .collect::<Vec<_>>()
     };
     assert_same(&play(&real), &play(&Kind::Ours));
@@ -131,19 +132,52 @@ fn our_etcdctl_prints_what_the_real_one_prints() {
     let real = Kind::Reference(folder);
     let play = |program: &Kind, server: &Kind| {
         let server = Server::start(server);
-        COMMANDS.iter().map(|line| run(program, &server, line)).collect::<Vec<_>>()
+        COMMANDS.iter().map(|line| run(program, &server, &[], line)).collect::<Vec<_>>()
     };
     let expected = play(&real, &real);
     assert_same(&expected, &play(&Kind::Ours, &real));
     assert_same(&expected, &play(&Kind::Ours, &Kind::Ours));
 }
 
+/// Strangers are refused only once their time is up; it need not be long.
+const IMPATIENT: [&str; 2] = ["--dial-timeout=1s", "--command-timeout=2s"];
+
+#[test]
+fn over_mutual_tls_everything_is_the_same() {
+    let Some(folder) = reference::folder() else { return };
+    let real = Kind::Reference(folder);
+    let pki = Pki::new();
+    let flags = pki.server_flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let play = |program: &Kind, server: &Kind, lines: &[&[Line]]| {
+        let server = Server::start_with(server, "https", &flags);
+        let own = pki.client_flags("client");
+        let mut record: Vec<String> =
+            lines.iter().copied().flatten().map(|line| run(program, &server, &own, line)).collect();
+        let impatient = IMPATIENT.map(str::to_owned);
+        let authority = format!("--cacert={}", pki.file("ca.crt").display());
+        let nameless = [&impatient[..], &[authority]].concat();
+        record.push(run(program, &server, &nameless, &line("put nameless x")));
+        for stranger in ["unknown", "expired"] {
+            let flags = [&impatient[..], &pki.client_flags(stranger)].concat();
+            record.push(run(program, &server, &flags, &line("put stranger x")));
+        }
+        record.push(run(program, &server, &own, &line("get '' --prefix --keys-only")));
+        record
+    };
+    let all: &[&[Line]] = &[COMMANDS, ORIGINAL_COMMANDS];
+    assert_same(&play(&real, &real, all), &play(&real, &Kind::Ours, all));
+    let expected = play(&real, &real, &[COMMANDS]);
+    assert_same(&expected, &play(&Kind::Ours, &Kind::Ours, &[COMMANDS]));
+}
+
 /// Runs one command and writes down what a script would see of it.
-fn run(program: &Kind, server: &Server, line: &Line) -> String {
+fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String {
     let mut child = Command::new(program.program("etcdctl"))
         .env_clear()
         .current_dir(server.home())
         .arg(format!("--endpoints={}", server.address()))
+        .args(flags)
         .args(words(line.arguments))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
