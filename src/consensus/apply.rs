@@ -51,12 +51,13 @@ impl ApplyThread {
     /// Works until nobody can send any more. A failure of the state stops the process: what it
     /// holds is then unknown, and the log rebuilds it.
     pub(crate) fn run(mut self) {
-        let result = self.serve();
+        let served = self.serve();
         self.shared.stop();
         // Whoever still sends work must learn that nobody does it.
         drop(self.work);
-        let result = result.and_then(|()| self.machine.close());
-        if let Err(error) = result {
+        if served.is_ok()
+            && let Err(error) = self.machine.close()
+        {
             self.supervisor.fail("apply", error.to_string());
         }
     }
@@ -78,7 +79,8 @@ impl ApplyThread {
             }
             if idle || writes >= WRITES_PER_UPKEEP || self.work.is_empty() {
                 writes = 0;
-                upkeep = self.machine.maintain()?;
+                let maintained = self.machine.maintain();
+                upkeep = self.reported(maintained)?;
             }
         }
     }
@@ -87,20 +89,32 @@ impl ApplyThread {
         match work {
             Work::Apply(entries) => {
                 let (entries, other) = self.gather(entries);
-                self.apply(entries)?;
+                let applied = self.apply(entries);
+                self.reported(applied)?;
                 other.map_or(Ok(()), |work| self.handle(work))
             }
             Work::Persist(done) => {
-                self.machine.persist()?;
-                let state = applied_state(&self.machine).map_err(|error| StateError::Damaged {
-                    what: "applied entry".into(),
-                    why: error.to_string(),
-                })?;
+                let persisted = self.persist();
+                let state = self.reported(persisted)?;
                 // Nobody hears it when consensus stopped meanwhile.
                 let _ = done.send(state);
                 Ok(())
             }
         }
+    }
+
+    /// Names a failure before anybody who waits for the work learns that it is not done: consensus
+    /// would say only that, and it is the first words that end the process.
+    fn reported<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
+        result.inspect_err(|error| self.supervisor.fail("apply", error.to_string()))
+    }
+
+    fn persist(&mut self) -> Result<Durable, StateError> {
+        self.machine.persist()?;
+        applied_state(&self.machine).map_err(|error| StateError::Damaged {
+            what: "applied entry".into(),
+            why: error.to_string(),
+        })
     }
 
     /// Adds what else was committed meanwhile, up to a limit, and whatever other work ended that.

@@ -102,7 +102,8 @@ impl Metrics {
             self.applies.observe(op, outcome.result.is_ok(), took);
         }
         match &outcome.result {
-            Ok(Response::Txn(_)) => self.txns.inc(),
+            // etcd counts only what changes or reads more than one thing.
+            Ok(Response::Txn(response)) if response.responses.len() > 1 => self.txns.inc(),
             Ok(Response::LeaseGrant(grant)) => {
                 self.leases.granted.inc();
                 self.leases.ttl.observe(grant.ttl as f64);

@@ -36,7 +36,6 @@ pub(super) struct Inner {
     totals: Arc<Totals>,
     /// Somebody is behind and has room.
     catch_up: Notify,
-    metrics: Metrics,
 }
 
 impl Hub {
@@ -45,10 +44,10 @@ impl Hub {
         let metrics = Metrics::new(registry);
         // First the ear, then the look: what is committed in between must not go unheard.
         let published = source.published();
-        let core = Mutex::new(Core::new(source.revision(), metrics.clone()));
+        let totals = Arc::new(Totals::new(metrics.pending.clone()));
+        let core = Mutex::new(Core::new(source.revision(), metrics));
         let source: Arc<dyn Source> = Arc::new(source);
-        let totals = Arc::default();
-        let inner = Arc::new(Inner { source, core, totals, catch_up: Notify::new(), metrics });
+        let inner = Arc::new(Inner { source, core, totals, catch_up: Notify::new() });
         let stop = supervisor.stop_token(Stage::Watching);
         let serving = supervisor.stop_token(Stage::Serving);
         supervisor.spawn("watch-fan-out", Stage::Watching, {
@@ -108,7 +107,6 @@ impl Inner {
                 refused |= core.dispatch(batch);
             }
         }
-        self.metrics.pending.set(i64::try_from(self.totals.events()).unwrap_or(i64::MAX));
         if refused {
             self.catch_up.notify_one();
         }

@@ -13,6 +13,7 @@ use super::watcher::Wishes;
 use crate::proto::etcdserverpb::WatchResponse;
 use crate::proto::mvccpb::{Event, KeyValue};
 use crate::state::mvcc::recent::RevisionEvents;
+use crate::telemetry::metrics::IntGauge;
 
 /// One revision on its way to any number of streams, which share what is looked up for it.
 #[derive(Debug)]
@@ -107,16 +108,17 @@ impl Item {
 }
 
 /// Counts over all streams.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Totals {
     bytes: AtomicUsize,
-    events: AtomicUsize,
+    /// Shown to operators, so never late.
+    events: IntGauge,
 }
 
 impl Totals {
-    /// Events that wait to be sent.
-    pub(super) fn events(&self) -> usize {
-        self.events.load(Ordering::Relaxed)
+    /// Nothing waits; `events` follows the events that do.
+    pub(super) fn new(events: IntGauge) -> Self {
+        Self { bytes: AtomicUsize::new(0), events }
     }
 }
 
@@ -204,7 +206,7 @@ impl Outbox {
         };
         queue.bytes -= cost;
         self.totals.bytes.fetch_sub(cost, Ordering::Relaxed);
-        self.totals.events.fetch_sub(item.events(), Ordering::Relaxed);
+        self.totals.events.sub(signed(item.events()));
         // Half empty, so that the catch-up finds room for more than one response.
         let wake = queue.starved
             && queue.items.len() <= QUEUED_RESPONSES / 2
@@ -229,7 +231,7 @@ impl Outbox {
         let cost = item.cost();
         queue.bytes += cost;
         self.totals.bytes.fetch_add(cost, Ordering::Relaxed);
-        self.totals.events.fetch_add(item.events(), Ordering::Relaxed);
+        self.totals.events.add(signed(item.events()));
         queue.items.push_back((cost, item));
     }
 }
@@ -239,6 +241,10 @@ impl Drop for Outbox {
         let queue = self.queue.get_mut();
         let events = queue.items.iter().map(|(_, item)| item.events()).sum();
         self.totals.bytes.fetch_sub(queue.bytes, Ordering::Relaxed);
-        self.totals.events.fetch_sub(events, Ordering::Relaxed);
+        self.totals.events.sub(signed(events));
     }
+}
+
+fn signed(events: usize) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
 }

@@ -70,8 +70,10 @@ fn the_client_port_answers_http_like_etcd() {
     assert_same(&play(&Kind::Reference(folder)), &play(&Kind::Ours));
 }
 
-/// Method, path and headers beside `Host`, which `{address}` stands for.
-const BROWSERS: &[(&str, &str, &[(&str, &str)])] = &[
+/// Method, path and headers, in which `{address}` stands for the server's.
+type Ask = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const BROWSERS: &[Ask] = &[
     ("GET", "/version", &[("Host", "{address}"), ("Origin", "http://good.example:80")]),
     ("GET", "/version", &[("Host", "{address}"), ("Origin", "http://bad.example")]),
     ("OPTIONS", "/version", &[("Host", "{address}"), ("Origin", "http://good.example:80")]),
@@ -94,7 +96,7 @@ fn browsers_are_let_in_and_kept_out_like_by_etcd() {
             let version = request(server.address(), "GET", "/version").body;
             (!version.contains("not_decided")).then_some(())
         });
-        let ask = |(method, path, headers): &(&str, &str, &[(&str, &str)])| {
+        let ask = |(method, path, headers): &Ask| {
             let headers: Vec<_> = headers
                 .iter()
                 .map(|(name, value)| (*name, value.replace("{address}", server.address())))
