@@ -3,7 +3,14 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = "src/proto/defs";
-    let files = ["rpc.proto", "lock.proto", "election.proto", "internal.proto", "health.proto"];
+    let files = [
+        "rpc.proto",
+        "lock.proto",
+        "election.proto",
+        "internal.proto",
+        "health.proto",
+        "peer.proto",
+    ];
     println!("cargo:rerun-if-changed={dir}");
     let descriptors = protox::compile(files, [dir])?;
     tonic_prost_build::configure()

@@ -13,6 +13,7 @@ pub mod header;
 pub mod http;
 pub mod method;
 mod metrics;
+pub mod peer;
 pub mod service;
 pub mod status;
 

@@ -7,7 +7,7 @@
 use tonic::{Code, Status};
 
 use super::check::CheckError;
-use crate::consensus::{ProposeError, ReadError as LinearError};
+use crate::consensus::{ChangeError, MoveError, ProposeError, ReadError as LinearError};
 use crate::state::{ApplyError, ReadError};
 use crate::transport::Full;
 use crate::upkeep::LessorError;
@@ -83,6 +83,54 @@ pub fn of_linear(error: LinearError) -> Status {
         LinearError::Timeout => Status::unavailable(TIMED_OUT),
         LinearError::LeaderChanged => Status::unavailable("etcdserver: leader changed"),
         LinearError::Stopped => stopped(),
+    }
+}
+
+/// A change of members that was not made.
+pub fn of_change(error: ChangeError) -> Status {
+    match error {
+        ChangeError::NotFound => Status::not_found("etcdserver: member not found"),
+        ChangeError::IdExists => {
+            Status::failed_precondition("etcdserver: member ID already exist")
+        }
+        ChangeError::UrlExists => {
+            Status::failed_precondition("etcdserver: Peer URLs already exists")
+        }
+        // The code is etcd's slip.
+        ChangeError::NotEnoughStarted => Status::unknown(
+            "etcdserver: re-configuration failed due to not enough started members",
+        ),
+        ChangeError::Unhealthy => Status::unavailable("etcdserver: unhealthy cluster"),
+        ChangeError::NotLearner => {
+            Status::failed_precondition("etcdserver: can only promote a learner member")
+        }
+        ChangeError::LearnerNotReady => Status::failed_precondition(
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        ChangeError::TooManyLearners => {
+            Status::failed_precondition("etcdserver: too many learner members in cluster")
+        }
+        ChangeError::NotLeader => no_leader(),
+        ChangeError::Timeout => Status::unavailable(TIMED_OUT),
+        ChangeError::Stopped => stopped(),
+    }
+}
+
+/// Addresses no member can have.
+pub fn bad_member_urls() -> Status {
+    Status::invalid_argument("etcdserver: given member URLs are invalid")
+}
+
+/// Leadership that was not handed over.
+pub fn of_move(error: MoveError) -> Status {
+    match error {
+        MoveError::NotLeader => Status::failed_precondition("etcdserver: not leader"),
+        MoveError::BadTarget => Status::failed_precondition("etcdserver: bad leader transferee"),
+        // The code is etcd's slip.
+        MoveError::Timeout => {
+            Status::unknown("etcdserver: request timed out, leader transfer took too long")
+        }
+        MoveError::Stopped => stopped(),
     }
 }
 

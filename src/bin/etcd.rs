@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match load().map(|loaded| server::run(loaded, &load)) {
         Err(exit) => say(&exit),
         Ok(Ok(Ending::Signal(signal))) => end_by(signal.number()),
+        Ok(Ok(Ending::Removed)) => ExitCode::SUCCESS,
         Ok(Ok(Ending::Failed)) => ExitCode::FAILURE,
         Ok(Err(error)) => {
             eprintln!("etcd: {error}");

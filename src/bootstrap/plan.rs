@@ -1,8 +1,10 @@
-//! Found a cluster, or go on where the node stopped. The checks and their texts are etcd's.
+//! Found a cluster, join one, or go on where the node stopped. The checks and their texts are etcd's.
 
 use super::identity::{Identity, IdentityError};
+use super::{join, probe, resolve};
 use crate::config::{Cluster, ClusterState, Config};
-use crate::consensus::Member;
+use crate::consensus::{Beginning, Member};
+use crate::transport::Credentials;
 use crate::types::ids::{ClusterId, MemberId};
 
 /// What to do.
@@ -15,6 +17,11 @@ pub enum Plan {
         /// All founding members, itself included.
         founders: Vec<Member>,
     },
+    /// Join a running cluster, which has this node among its members already.
+    Join {
+        /// Who this node is there.
+        identity: Identity,
+    },
     /// Go on; whatever the flags say about the cluster has no effect any more.
     Restart {
         /// Who this node is.
@@ -26,20 +33,41 @@ impl Plan {
     /// Who this node is, or becomes.
     pub fn identity(&self) -> Identity {
         match self {
-            Self::Found { identity, .. } | Self::Restart { identity } => *identity,
+            Self::Found { identity, .. }
+            | Self::Join { identity }
+            | Self::Restart { identity } => *identity,
         }
     }
 
+    /// Whether the data directory has to remember it.
+    pub fn is_new(&self) -> bool {
+        !matches!(self, Self::Restart { .. })
+    }
+
     /// What to do now that the log turned out to hold nothing. A member that is remembered all the
-    /// same was interrupted in its first start, before it could promise anything to anybody: it
-    /// founds its cluster again, as the flags say now.
+    /// same was interrupted in its first start, before it could promise anything to anybody, or has
+    /// not heard of its leader yet: it begins again, as the flags say now.
     ///
     /// # Errors
     /// As [`plan`].
-    pub fn with_empty_log(self, config: &Config) -> Result<Self, PlanError> {
+    pub async fn with_empty_log(
+        self,
+        config: &Config,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self, PlanError> {
         match self {
-            Self::Found { .. } => Ok(self),
-            Self::Restart { .. } => plan(config, None),
+            Self::Found { .. } | Self::Join { .. } => Ok(self),
+            Self::Restart { .. } => plan(config, None, credentials).await,
+        }
+    }
+
+    /// What consensus begins with.
+    pub fn beginning(self, config: &Config) -> Beginning {
+        match self {
+            Self::Found { founders, .. } => Beginning::Found(founders),
+            Self::Join { .. } => Beginning::Join,
+            Self::Restart { .. } if config.cluster.force_new => Beginning::Alone,
+            Self::Restart { .. } => Beginning::Resume,
         }
     }
 }
@@ -53,41 +81,49 @@ pub enum PlanError {
     /// Two members have the same id because they have the same URLs.
     #[error("member exists with identical ID {0}")]
     SameId(MemberId),
-    /// More than this version can do.
-    #[error(
-        "--initial-cluster names {0} members; this version runs a single member only, so name just \
-         this one"
-    )]
-    SeveralMembers(usize),
-    /// More than this version can do.
-    #[error(
-        "--initial-cluster-state=existing: this version runs a single member only and cannot join \
-         a cluster; use \"new\""
-    )]
-    Existing,
+    /// The other founders run already, and know this node as one that has served.
+    #[error("member {0} has already been bootstrapped")]
+    AlreadyBootstrapped(MemberId),
+    /// The running cluster cannot be joined.
+    #[error(transparent)]
+    Join(#[from] join::JoinError),
     /// The data directory remembers nonsense.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
 
 /// Decides how a node begins; `remembered` is what its data directory says it is, if anything.
+/// `credentials` are for talking to other members.
 ///
 /// # Errors
-/// If the flags contradict each other or ask for what is not there.
-pub fn plan(config: &Config, remembered: Option<&[u8]>) -> Result<Plan, PlanError> {
+/// If the flags contradict each other, or the other members them.
+pub async fn plan(
+    config: &Config,
+    remembered: Option<&[u8]>,
+    credentials: Option<&Credentials>,
+) -> Result<Plan, PlanError> {
     if let Some(text) = remembered {
         return Ok(Plan::Restart { identity: Identity::from_text(text)? });
     }
-    config.check_founding().map_err(PlanError::Founding)?;
+    config.check_initial_members().map_err(PlanError::Founding)?;
     if config.cluster.initial_cluster_state == ClusterState::Existing {
-        return Err(PlanError::Existing);
+        let identity = join::join(config, credentials).await?;
+        return Ok(Plan::Join { identity });
     }
+    resolve::check_advertised(config).await.map_err(PlanError::Founding)?;
     let founders = members(&config.cluster)?;
-    let [founder] = founders.as_slice() else {
-        return Err(PlanError::SeveralMembers(founders.len()));
+    let ids: Vec<MemberId> = founders.iter().map(|founder| founder.id).collect();
+    let own = founders.iter().find(|founder| founder.name == config.member.name);
+    let Some(member) = own.map(|own| own.id) else {
+        let name = &config.member.name;
+        return Err(PlanError::Founding(format!(
+            "couldn't find local name {name:?} in the initial cluster configuration"
+        )));
     };
-    let member = founder.id;
-    let identity = Identity { member, cluster: ClusterId::derive(&[member]) };
+    let identity = Identity { member, cluster: ClusterId::derive(&ids) };
+    if probe::knows_as_started(config, member, credentials).await {
+        return Err(PlanError::AlreadyBootstrapped(member));
+    }
     Ok(Plan::Found { identity, founders })
 }
 
@@ -109,43 +145,58 @@ mod tests {
     use super::*;
     use crate::types::url::Url;
 
-    #[test]
-    fn all_defaults_give_etcds_ids() {
-        let found = plan(&Config::default(), None).unwrap().identity();
+    #[tokio::test]
+    async fn all_defaults_give_etcds_ids() {
+        let found = plan(&Config::default(), None, None).await.unwrap().identity();
         assert_eq!(found.member.to_string(), "8e9e05c52164694d");
         assert_eq!(found.cluster.to_string(), "cdf818194e3a8c32");
     }
 
-    #[test]
-    fn a_remembered_identity_wins_over_every_flag() {
+    #[tokio::test]
+    async fn several_founders_give_etcds_ids() {
+        let mut config = Config::default();
+        config.cluster.token = "etcd-cluster-1".into();
+        config.member.name = "infra2".into();
+        let urls = |port: u32| vec![Url::parse(&format!("http://127.0.0.1:{port}")).unwrap()];
+        config.cluster.initial_members = [(1, 12380), (2, 22380), (3, 32380)]
+            .map(|(n, port)| (format!("infra{n}"), urls(port)))
+            .to_vec();
+        config.member.initial_advertise_peer_urls = urls(22380);
+        let Ok(Plan::Found { identity, founders }) = plan(&config, None, None).await else {
+            panic!("no cluster is founded");
+        };
+        assert_eq!(identity.cluster.to_string(), "ef37ad9dc622a7c4");
+        assert_eq!(identity.member.to_string(), "91bc3c398fb3c146");
+        let ids: Vec<String> = founders.iter().map(|founder| founder.id.to_string()).collect();
+        assert_eq!(ids, ["8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48"]);
+    }
+
+    #[tokio::test]
+    async fn a_remembered_identity_wins_over_every_flag() {
         let identity = Identity { member: MemberId(1), cluster: ClusterId(2) };
         let text = identity.to_text();
         let mut config = Config::default();
         config.cluster.initial_members.clear();
-        let planned = plan(&config, Some(text.as_bytes()));
+        let planned = plan(&config, Some(text.as_bytes()), None).await;
         assert_eq!(planned, Ok(Plan::Restart { identity }));
-        assert!(matches!(plan(&config, Some(b"?")), Err(PlanError::Identity(_))));
-        assert!(matches!(plan(&config, None), Err(PlanError::Founding(_))));
+        assert!(matches!(plan(&config, Some(b"?"), None).await, Err(PlanError::Identity(_))));
+        assert!(matches!(plan(&config, None, None).await, Err(PlanError::Founding(_))));
     }
 
-    #[test]
-    fn a_remembered_identity_without_a_log_promised_nothing() {
+    #[tokio::test]
+    async fn a_remembered_identity_without_a_log_promised_nothing() {
         let text = Identity { member: MemberId(1), cluster: ClusterId(2) }.to_text();
         let config = Config::default();
-        let fresh = plan(&config, None).unwrap();
-        let remembered = plan(&config, Some(text.as_bytes())).unwrap();
-        assert_eq!(remembered.with_empty_log(&config).as_ref(), Ok(&fresh));
-        assert_eq!(fresh.clone().with_empty_log(&config), Ok(fresh));
+        let fresh = plan(&config, None, None).await.unwrap();
+        let remembered = plan(&config, Some(text.as_bytes()), None).await.unwrap();
+        assert_eq!(remembered.with_empty_log(&config, None).await.as_ref(), Ok(&fresh));
+        assert_eq!(fresh.clone().with_empty_log(&config, None).await, Ok(fresh));
     }
 
-    #[test]
-    fn what_needs_other_members_is_refused_by_name() {
-        let mut several = Config::default();
-        let other = Url::parse("http://other:2380").unwrap();
-        several.cluster.initial_members.push(("other".into(), vec![other]));
-        assert_eq!(plan(&several, None), Err(PlanError::SeveralMembers(2)));
-        let mut existing = Config::default();
-        existing.cluster.initial_cluster_state = ClusterState::Existing;
-        assert_eq!(plan(&existing, None), Err(PlanError::Existing));
+    #[tokio::test]
+    async fn nobody_to_ask_is_nobody_to_join() {
+        let mut config = Config::default();
+        config.cluster.initial_cluster_state = ClusterState::Existing;
+        assert!(matches!(plan(&config, None, None).await, Err(PlanError::Join(_))));
     }
 }

@@ -24,52 +24,83 @@ pub(super) fn members(text: &str) -> Result<Vec<InitialMember>, String> {
 }
 
 impl Config {
-    /// Whether this member can found the cluster it describes. Only a node without data asks: one
+    /// Whether the first members name this one, and nobody twice. Only a node without data asks: one
     /// with data knows its cluster already and reads none of this.
     ///
     /// # Errors
     /// The sentence etcd says.
-    pub fn check_founding(&self) -> Result<(), String> {
-        let members = &self.cluster.initial_members;
-        let name = &self.member.name;
-        let own = members
-            .iter()
-            .find(|(member, _)| member == name && !name.is_empty())
-            .ok_or_else(|| {
-                format!("couldn't find local name {name:?} in the initial cluster configuration")
-            })?;
+    pub fn check_initial_members(&self) -> Result<(), String> {
+        self.own_initial_urls()?;
         let mut seen = HashSet::new();
-        if members.iter().flat_map(|(_, urls)| urls).any(|url| !seen.insert(url)) {
+        let mut all = self.cluster.initial_members.iter().flat_map(|(_, urls)| urls);
+        if all.any(|url| !seen.insert(url)) {
             return Err(format!(
                 "initial cluster {} has duplicate url",
                 self.cluster.initial_cluster
             ));
         }
+        Ok(())
+    }
+
+    /// Where the first members say that this one is reached.
+    ///
+    /// # Errors
+    /// The sentence etcd says if they do not name it.
+    pub fn own_initial_urls(&self) -> Result<&[Url], String> {
+        let name = &self.member.name;
+        let mut members = self.cluster.initial_members.iter();
+        let own = members.find(|(member, _)| member == name && !name.is_empty());
+        own.map(|(_, urls)| urls.as_slice()).ok_or_else(|| {
+            format!("couldn't find local name {name:?} in the initial cluster configuration")
+        })
+    }
+
+    /// Whether this member advertises what the first members say of it. `resolved` tells the two lists
+    /// with names replaced by addresses if they differ as they are written; equal there is good enough.
+    ///
+    /// # Errors
+    /// The sentence etcd says.
+    pub fn check_advertised(
+        &self,
+        resolved: Option<(&[String], &[String])>,
+    ) -> Result<(), String> {
+        let name = &self.member.name;
+        let own = self.own_initial_urls()?;
         let advertised = &self.member.initial_advertise_peer_urls;
-        let join = |urls: &[Url], prefix: &str| {
-            urls.iter().map(|url| format!("{prefix}{url}")).collect::<Vec<_>>().join(",")
+        let (unadvertised, unnamed) = (missing(own, advertised), missing(advertised, own));
+        let hint = match resolved {
+            Some((advertised, named)) if advertised == named => return Ok(()),
+            Some((advertised, named)) => format!(
+                " (resolved urls: {:?} != {:?})",
+                advertised.join(","),
+                named.join(",")
+            ),
+            None => String::new(),
         };
-        let missing = |from: &[Url], other: &[Url]| -> Vec<Url> {
-            from.iter().filter(|url| !other.contains(url)).cloned().collect()
-        };
-        let unadvertised = missing(&own.1, advertised);
         if !unadvertised.is_empty() {
             return Err(format!(
-                "--initial-cluster has {} but missing from --initial-advertise-peer-urls={}",
+                "--initial-cluster has {} but missing from --initial-advertise-peer-urls={}{hint}",
                 join(&unadvertised, &format!("{name}=")),
                 join(advertised, ""),
             ));
         }
-        let unnamed = missing(advertised, &own.1);
         if !unnamed.is_empty() {
             return Err(format!(
-                "--initial-advertise-peer-urls has {} but missing from --initial-cluster={}",
+                "--initial-advertise-peer-urls has {} but missing from --initial-cluster={}{hint}",
                 join(&unnamed, ""),
-                join(&own.1, &format!("{name}=")),
+                join(own, &format!("{name}=")),
             ));
         }
         Ok(())
     }
+}
+
+fn join(urls: &[Url], prefix: &str) -> String {
+    urls.iter().map(|url| format!("{prefix}{url}")).collect::<Vec<_>>().join(",")
+}
+
+fn missing(from: &[Url], other: &[Url]) -> Vec<Url> {
+    from.iter().filter(|url| !other.contains(url)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -100,7 +131,10 @@ mod tests {
 
     #[test]
     fn a_founder_names_itself_and_advertises_what_it_names() {
-        assert_eq!(Config::default().check_founding(), Ok(()));
+        let check = |config: Config| {
+            config.check_initial_members().and_then(|()| config.check_advertised(None))
+        };
+        assert_eq!(check(Config::default()), Ok(()));
         for (name, cluster, advertise, fault) in [
             (
                 "",
@@ -135,7 +169,20 @@ mod tests {
                  --initial-cluster=a=http://h:1",
             ),
         ] {
-            assert_eq!(config(name, cluster, advertise).check_founding(), Err(fault.to_owned()));
+            assert_eq!(check(config(name, cluster, advertise)), Err(fault.to_owned()));
         }
+    }
+
+    #[test]
+    fn two_names_of_one_address_are_the_same() {
+        let config = config("a", "a=http://localhost:1", "http://127.0.0.1:1");
+        let (one, other) = (["http://127.0.0.1:1".to_owned()], ["http://127.0.0.2:1".to_owned()]);
+        assert_eq!(config.check_advertised(Some((&one, &one))), Ok(()));
+        assert_eq!(
+            config.check_advertised(Some((&one, &other))).unwrap_err(),
+            "--initial-cluster has a=http://localhost:1 but missing from \
+             --initial-advertise-peer-urls=http://127.0.0.1:1 (resolved urls: \
+             \"http://127.0.0.1:1\" != \"http://127.0.0.2:1\")"
+        );
     }
 }

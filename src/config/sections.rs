@@ -29,6 +29,12 @@ pub struct Cluster {
     pub token: String,
     /// Whether a candidate first asks whether it could win.
     pub pre_vote: bool,
+    /// Whether all other members are forgotten at this start.
+    pub force_new: bool,
+    /// Whether changes of members are refused that could cost the quorum.
+    pub strict_reconfig_check: bool,
+    /// Members without a vote at one time.
+    pub max_learners: usize,
 }
 
 impl Default for Cluster {
@@ -39,6 +45,9 @@ impl Default for Cluster {
             initial_cluster_state: ClusterState::New,
             token: "etcd-cluster".into(),
             pre_vote: true,
+            force_new: false,
+            strict_reconfig_check: true,
+            max_learners: 1,
         }
     }
 }

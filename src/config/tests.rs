@@ -319,16 +319,12 @@ fn a_setting_of_a_later_step_is_refused_in_one_line_unless_it_is_the_default() {
     for args in [
         ["--discovery=http://h:1/t"].as_slice(),
         &["--discovery-srv", "example.org"],
-        &["--force-new-cluster"],
-        &["--initial-cluster-state=existing"],
         &["--proxy=on"],
         &["--enable-v2"],
         &["--auth-token=jwt,sign-method=RS256"],
         &["--experimental-initial-corrupt-check"],
         &["--feature-gates=CompactHashCheck=true"],
         &["--enable-distributed-tracing"],
-        &["--strict-reconfig-check=false"],
-        &["--initial-cluster=default=http://localhost:2380,b=http://h:2"],
     ] {
         let (code, errors) = faults(args, &[]);
         assert_eq!((code, errors.len()), (1, 1), "{args:?}: {errors:?}");

@@ -130,6 +130,9 @@ impl View<'_> {
             },
             token: self.text("initial-cluster-token"),
             pre_vote: self.on("pre-vote"),
+            force_new: self.on("force-new-cluster"),
+            strict_reconfig_check: self.on("strict-reconfig-check"),
+            max_learners: usize::try_from(self.0.get::<i64>("max-learners")).unwrap_or(0),
         }
     }
 

@@ -10,13 +10,14 @@ use openraft::EntryPayload;
 use tokio::sync::mpsc;
 
 use super::machine::{Durable, Work, position};
+use super::peers::Removal;
 use super::proposer::Shared;
 use super::receive;
 use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
 use crate::failpoint::{self, Point};
-use crate::state::{Entry, Machine, Outcome, Payload, StateError, Upkeep};
+use crate::state::{Entry, Machine, Outcome, Payload, Reader, StateError, Upkeep};
 use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
 
@@ -32,6 +33,10 @@ pub(crate) struct ApplyThread {
     pub(crate) work: mpsc::Receiver<Work>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: MemberId,
+    /// What the state has published.
+    pub(crate) reader: Reader,
+    /// Told when an entry removes this member.
+    pub(crate) removal: Removal,
     /// Applying longer than this is worth a line in the log.
     pub(crate) slow: Duration,
     pub(crate) supervisor: Supervisor,
@@ -138,7 +143,11 @@ impl ApplyThread {
         let began = self.shared.clock.now();
         let batches: Vec<Option<u64>> = entries.iter().map(|entry| self.own_batch(entry)).collect();
         let requests = entries.iter().map(request_count).sum::<usize>();
+        let changes = entries.iter().any(is_change_of_members);
         let outcomes = self.machine.apply(entries.into_iter().map(state_entry).collect())?;
+        if changes && self.reader.members().is_removed(self.id) {
+            self.removal.heard();
+        }
         failpoint::hit(Point::ApplyUnanswered);
         let index = position(last);
         self.shared.progress.apply(index, last.leader_id.term, requests as u64);
@@ -185,6 +194,10 @@ fn request_count(entry: &LogEntry) -> usize {
         EntryPayload::Normal(proposal) => proposal.batch().requests.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     }
+}
+
+fn is_change_of_members(entry: &LogEntry) -> bool {
+    matches!(entry.payload, EntryPayload::Membership(_))
 }
 
 fn state_entry(entry: LogEntry) -> Entry {

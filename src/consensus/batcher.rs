@@ -1,4 +1,4 @@
-//! Turns queued requests into log entries.
+//! Turns queued requests into log entries: our own if this member leads, else the leader's.
 //!
 //! No timers: whenever one of a few slots is free, everything that waits becomes an entry. Alone,
 //! a request leaves at once; under load, requests gather while the log syncs.
@@ -11,36 +11,50 @@ use openraft::Raft;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 
+use super::forward::{self, Forwarded};
 use super::machine::Applier;
+use super::peers::Links;
 use super::proposer::Shared;
 use super::queue::Queued;
+use super::status::Leadership;
 use super::ticket::Ticket;
 use super::types::{Proposal, TypeConfig};
 use crate::proto::internal::ProposalBatch;
-use crate::tasks::Stop;
+use crate::tasks::{Stage, Stop, Supervisor};
 use crate::types::ids::{MemberId, RequestIds};
 
 /// Entries proposed and not committed. More would split the same requests over more entries; fewer
 /// would leave the log idle while the core works.
 const SLOTS: usize = 4;
+/// Pause before a member that does not lead, or does not answer, is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How often clients are looked at whose time may be up.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 
 /// The task between the queue and the core.
 pub(crate) struct Batcher {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) raft: Raft<TypeConfig, Applier>,
-    pub(crate) id: MemberId,
+    shared: Arc<Shared>,
+    raft: Raft<TypeConfig, Applier>,
+    links: Links,
+    supervisor: Supervisor,
+    id: MemberId,
     /// Numbers of batches, different from those of earlier runs that the log may still hold.
-    pub(crate) ids: RequestIds,
+    ids: RequestIds,
     in_flight: Arc<AtomicUsize>,
 }
 
 impl Batcher {
-    /// A batcher of member `id` that proposes to `raft`.
-    pub(crate) fn new(shared: Arc<Shared>, raft: Raft<TypeConfig, Applier>, id: MemberId) -> Self {
+    /// A batcher of this member that proposes to `raft`, or through `links` to whoever leads.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        raft: Raft<TypeConfig, Applier>,
+        links: Links,
+        supervisor: Supervisor,
+    ) -> Self {
+        let id = links.identity().member;
         let started = shared.clock.unix().as_millis() as u64;
-        Self { shared, raft, id, ids: RequestIds::new(id, started), in_flight: Arc::default() }
+        let ids = RequestIds::new(id, started);
+        Self { shared, raft, links, supervisor, id, ids, in_flight: Arc::default() }
     }
 
     /// Proposes until `stop`.
@@ -59,8 +73,8 @@ impl Batcher {
             }
             // Only a leader that knows everything committed before takes requests; until there
             // is one they wait in the queue, where their time runs.
-            let leads = leadership.borrow_and_update().is_leader;
-            while leads && self.has_slot() && self.propose_next().await {}
+            let Some(leader) = self.taker(*leadership.borrow_and_update()) else { continue };
+            while self.has_slot() && self.propose_next(leader).await {}
         }
     }
 
@@ -68,8 +82,13 @@ impl Batcher {
         self.in_flight.load(Ordering::Acquire) < SLOTS
     }
 
+    /// Who takes requests now.
+    fn taker(&self, now: Leadership) -> Option<MemberId> {
+        now.leader.filter(|leader| now.is_leader || *leader != self.id)
+    }
+
     /// Proposes what waits; `false` when nothing does.
-    async fn propose_next(&self) -> bool {
+    async fn propose_next(&self, leader: MemberId) -> bool {
         let batch = self.shared.queue.take_batch();
         if batch.is_empty() {
             return false;
@@ -84,12 +103,30 @@ impl Batcher {
         self.shared.waiters.insert(id, waiters);
         let proposal = Proposal::new(ProposalBatch { origin: self.id.0, id, requests });
         self.in_flight.fetch_add(1, Ordering::AcqRel);
-        let ticket = self.ticket(proposal.clone());
-        if let Err(error) = self.raft.client_write_ff(proposal, Some(ticket)).await {
-            tracing::error!(error = %error, "consensus core is gone");
-            self.shared.stop();
+        if leader == self.id {
+            let ticket = self.ticket(proposal.clone());
+            if let Err(error) = self.raft.client_write_ff(proposal, Some(ticket)).await {
+                tracing::error!(error = %error, "consensus core is gone");
+                self.shared.stop();
+            }
+        } else {
+            self.forward(leader, proposal);
         }
         true
+    }
+
+    /// Has another member propose a batch. What becomes of it is seen when it is applied here.
+    fn forward(&self, leader: MemberId, proposal: Proposal) {
+        let shared = Arc::clone(&self.shared);
+        let in_flight = Arc::clone(&self.in_flight);
+        let channel = self.links.to(leader.0);
+        self.supervisor.spawn("forward", Stage::Consensus, async move {
+            if forward::propose(channel, &proposal).await == Forwarded::NotTaken {
+                give_back(&shared, &proposal);
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            free_slot(&shared, &in_flight);
+        });
     }
 
     /// What happens when the core has answered for `proposal`: its slot is free, and if it was
@@ -98,7 +135,6 @@ impl Batcher {
         let shared = Arc::clone(&self.shared);
         let in_flight = Arc::clone(&self.in_flight);
         Ticket::new(move |result: ClientWriteResult<TypeConfig>| {
-            in_flight.fetch_sub(1, Ordering::AcqRel);
             match result {
                 Ok(_) => {}
                 Err(ClientWriteError::LogEntryDiscarded(_)) => {
@@ -110,10 +146,15 @@ impl Batcher {
                     give_back(&shared, &proposal);
                 }
             }
-            if !shared.queue.is_empty() {
-                shared.queue.wake();
-            }
+            free_slot(&shared, &in_flight);
         })
+    }
+}
+
+fn free_slot(shared: &Shared, in_flight: &AtomicUsize) {
+    in_flight.fetch_sub(1, Ordering::AcqRel);
+    if !shared.queue.is_empty() {
+        shared.queue.wake();
     }
 }
 

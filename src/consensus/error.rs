@@ -44,6 +44,23 @@ pub enum ReadError {
     Stopped,
 }
 
+/// Why leadership was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveError {
+    /// Only the leader can.
+    #[error("this member does not lead")]
+    NotLeader,
+    /// No such voter.
+    #[error("the target is no voter of this cluster")]
+    BadTarget,
+    /// The target did not take over in time.
+    #[error("the target did not take over in time")]
+    Timeout,
+    /// This member is stopping.
+    #[error("the member is stopping")]
+    Stopped,
+}
+
 /// Why a member cannot take part in consensus. Fatal for the process.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsensusError {

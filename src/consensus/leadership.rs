@@ -6,18 +6,30 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 
 use super::node::Core;
+use super::peers::Links;
 use super::proposer::Shared;
 use super::status::Leadership;
 use super::types::TypeConfig;
 use crate::tasks::{Stop, Supervisor};
 use crate::types::ids::MemberId;
 
-/// Publishes changes of leadership until the core ends; an end nobody asked for is a fault.
-pub(crate) async fn follow(shared: Arc<Shared>, core: Core, supervisor: Supervisor, stop: Stop) {
+/// Publishes changes of leadership and of addresses until the core ends; an end nobody asked for is a
+/// fault.
+pub(crate) async fn follow(
+    shared: Arc<Shared>,
+    core: Core,
+    links: Links,
+    supervisor: Supervisor,
+    stop: Stop,
+) {
     let mut server = core.server_metrics();
     let mut applied = shared.progress.watch_applied();
     loop {
-        let seen = observe(&server.borrow_watched(), &shared);
+        let seen = {
+            let server = server.borrow_watched();
+            links.learn(server.membership_config.membership());
+            observe(&server, &shared)
+        };
         // A leader that has not applied an entry of its own term yet is about to.
         let arriving = seen.leader == Some(MemberId(*core.node_id())) && !seen.is_leader;
         publish(&shared, seen, MemberId(*core.node_id()));

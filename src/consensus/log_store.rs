@@ -74,6 +74,28 @@ impl LogStore {
         Ok(self.wal.positions())
     }
 
+    /// Appends entries and calls `done` once they are durable, or why they are not.
+    pub(crate) fn append_then(
+        &self,
+        entries: impl IntoIterator<Item = LogEntry>,
+        done: impl FnOnce(io::Result<()>) + Send + 'static,
+    ) {
+        let mut frames = Vec::new();
+        {
+            let mut tail = self.tail.lock();
+            for entry in entries {
+                let id = encode_log_id(entry.log_id);
+                frames.push(Frame {
+                    index: entry.log_id.index,
+                    id,
+                    payload: encode_payload(&entry),
+                });
+                tail.push(entry);
+            }
+        }
+        self.wal.append(frames, done);
+    }
+
     /// Entries of `range` that the log holds.
     async fn entries(&self, range: Range<u64>) -> io::Result<Vec<LogEntry>> {
         if let Some(entries) = self.tail.lock().get(&range) {
@@ -180,20 +202,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut frames = Vec::new();
-        {
-            let mut tail = self.tail.lock();
-            for entry in entries {
-                let id = encode_log_id(entry.log_id);
-                frames.push(Frame {
-                    index: entry.log_id.index,
-                    id,
-                    payload: encode_payload(&entry),
-                });
-                tail.push(entry);
-            }
-        }
-        self.wal.append(frames, move |result| callback.io_completed(result));
+        self.append_then(entries, move |result| callback.io_completed(result));
         Ok(())
     }
 

@@ -5,17 +5,20 @@
 //! [`LinearReader`] tells when the local state is current. Nothing here knows what a request
 //! means, except which of them make room.
 
+mod alone;
 mod apply;
 mod batcher;
 mod error;
+mod forward;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod leadership;
 mod log_store;
 mod machine;
+mod members;
 mod metrics;
-mod network;
 mod node;
+mod peers;
 mod proposer;
 mod queue;
 mod reader;
@@ -27,8 +30,10 @@ mod ticket;
 mod types;
 mod waiters;
 
-pub use error::{ConsensusError, ProposeError, ReadError};
-pub use node::{Member, Node, Parts, Settings};
+pub use error::{ConsensusError, MoveError, ProposeError, ReadError};
+pub use members::{Change, ChangeError, Changes, Rules};
+pub use node::{Beginning, Member, Node, Parts, Settings};
+pub use peers::{PeerChannel, PeerIdentity, PeerService, Removal};
 pub use proposer::Proposer;
 pub use reader::LinearReader;
 pub use status::{Leadership, Status};

@@ -15,19 +15,21 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 
+use super::alone;
 use super::apply::{ApplyThread, applied_state};
 use super::batcher::Batcher;
-use super::error::ConsensusError;
+use super::error::{ConsensusError, MoveError};
 use super::leadership::follow;
 use super::log_store::LogStore;
 use super::machine::{Applier, Durable, Work, position};
+use super::members::{Changes, Rules};
 use super::metrics::Metrics;
-use super::network::NoPeers;
+use super::peers::{Links, Network, PeerChannel, PeerIdentity, PeerService, Removal};
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
 use super::types::{Peer, TypeConfig};
-use crate::state::Machine;
+use crate::state::{Machine, Reader};
 use crate::storage::wal::{Recovered, Wal};
 use crate::tasks::{Stage, Stop, Supervisor};
 use crate::telemetry::metrics::Registry;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub snapshot_catchup_entries: u64,
     /// Applying longer than this is worth a line in the log.
     pub slow_apply: Duration,
+    /// What changes of members are refused.
+    pub rules: Rules,
 }
 
 impl Default for Settings {
@@ -87,22 +91,38 @@ impl Default for Settings {
             snapshot_count: 100_000,
             snapshot_catchup_entries: 5000,
             slow_apply: Duration::from_millis(100),
+            rules: Rules::default(),
         }
     }
 }
 
+/// How a member begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With the others it founds a cluster of these members; they all say the same.
+    Found(Vec<Member>),
+    /// The leader of a running cluster will send it everything.
+    Join,
+    /// It goes on where it stopped.
+    Resume,
+    /// It goes on where it stopped, alone: all others are forgotten.
+    Alone,
+}
+
 /// What a member is made of.
 pub struct Parts {
-    /// This member.
-    pub id: MemberId,
-    /// The founding members; used only when the log is empty, and may be empty when it is not.
-    pub members: Vec<Member>,
+    /// Who it is, and how it reaches the others.
+    pub identity: PeerIdentity,
+    /// How it begins.
+    pub beginning: Beginning,
     /// The log.
     pub wal: Wal,
     /// What the log held when it was opened.
     pub recovered: Recovered,
     /// The state machine; the apply thread will own it.
     pub machine: Machine,
+    /// What the state machine has published.
+    pub reader: Reader,
     /// Timers and limits.
     pub settings: Settings,
     /// Starts and stops the tasks.
@@ -119,19 +139,30 @@ pub struct Node {
     shared: Arc<Shared>,
     core: Core,
     reader: LinearReader,
+    changes: Changes,
+    peers: PeerService,
+    links: Links,
+    removal: Removal,
     id: MemberId,
 }
 
 impl Node {
-    /// Starts the member: founds the cluster if the log is empty, else goes on where it stopped.
-    /// Returns as soon as it runs; see [`Self::ready`].
+    /// Starts the member. Returns as soon as it runs; see [`Self::ready`].
     ///
     /// # Errors
     /// When log and state contradict each other, a thread cannot start, or the core refuses.
     pub async fn start(parts: Parts) -> Result<Self, ConsensusError> {
-        let log = LogStore::new(parts.wal, &parts.recovered).map_err(ConsensusError::Log)?;
+        let mut log = LogStore::new(parts.wal, &parts.recovered).map_err(ConsensusError::Log)?;
         let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
         check_log_covers(&log, &state)?;
+        let id = parts.identity.member;
+        if parts.beginning == Beginning::Alone {
+            alone::forget_others(&mut log, &state, id).await.map_err(ConsensusError::Log)?;
+        }
+        let removal = Removal::new();
+        if parts.reader.members().is_removed(id) {
+            removal.heard();
+        }
         let limits = ProposeLimits {
             request_bytes: parts.settings.max_request_bytes,
             base_timeout: parts.settings.request_timeout,
@@ -146,7 +177,9 @@ impl Node {
             machine: parts.machine,
             work: queue,
             shared: Arc::clone(&shared),
-            id: parts.id,
+            id,
+            reader: parts.reader.clone(),
+            removal: removal.clone(),
             slow: parts.settings.slow_apply,
             supervisor: parts.supervisor.clone(),
         };
@@ -155,17 +188,33 @@ impl Node {
             .thread("apply", Stage::Consensus, move |_| apply.run())
             .map_err(ConsensusError::Thread)?;
 
+        let links = Links::new(parts.identity.clone());
         let home = Home {
-            id: parts.id,
+            id,
             config: Arc::new(core_config(&parts.settings)?),
             shared: Arc::clone(&shared),
-            founders: parts.members,
+            network: Network { links: links.clone(), removal: removal.clone() },
+            beginning: parts.beginning,
             supervisor: parts.supervisor,
         };
         let core = home.start(log, work, state).await?;
-        let reader = LinearReader::new(Arc::clone(&shared), &core, home.id);
+        let reader = LinearReader::new(Arc::clone(&shared), &core, links.clone());
         home.run_tasks(&core, &reader);
-        Ok(Self { shared, core, reader, id: home.id })
+        let changes = Changes::new(
+            core.clone(),
+            Arc::clone(&shared),
+            links.clone(),
+            parts.reader.clone(),
+            parts.settings.rules,
+        );
+        let peers = PeerService::new(
+            core.clone(),
+            Arc::clone(&shared),
+            changes.clone(),
+            parts.identity,
+            parts.reader,
+        );
+        Ok(Self { shared, core, reader, changes, peers, links, removal, id })
     }
 
     /// Waits until a leader is known and this member, if it leads, has caught up with its log.
@@ -191,6 +240,80 @@ impl Node {
     /// The way to make a read linearizable.
     pub fn linear(&self) -> LinearReader {
         self.reader.clone()
+    }
+
+    /// The way to change who belongs to the cluster.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// What this member does for the others; to be served on the peer port at once, as without it
+    /// there may be no leader.
+    pub fn peers(&self) -> &PeerService {
+        &self.peers
+    }
+
+    /// The way to another member for services of the rooms above, if its addresses are known.
+    pub fn peer(&self, id: MemberId) -> Option<PeerChannel> {
+        self.links.to(id.0)
+    }
+
+    /// Waits until this member is none any more.
+    pub async fn removed(&self) {
+        self.removal.removed().await;
+    }
+
+    /// Hands leadership over to another voter and waits until it leads.
+    ///
+    /// # Errors
+    /// When this member does not lead, the target has no vote, or it did not take over in time.
+    pub async fn move_leader(&self, to: MemberId) -> Result<(), MoveError> {
+        let mut leadership = self.shared.leadership.subscribe();
+        if !leadership.borrow_and_update().is_leader {
+            return Err(MoveError::NotLeader);
+        }
+        if !self.members().iter().any(|member| member.id == to && !member.is_learner) {
+            return Err(MoveError::BadTarget);
+        }
+        if to == self.id {
+            return Ok(());
+        }
+        let moved = async {
+            loop {
+                self.core.trigger().transfer_leader(to.0).await.map_err(|_| MoveError::Stopped)?;
+                let led = leadership.wait_for(|now| now.leader == Some(to));
+                // One that was lost on the way is sent again.
+                match tokio::time::timeout(self.shared.limits.election, led).await {
+                    Ok(Ok(_)) => return Ok(()),
+                    Ok(Err(_)) => return Err(MoveError::Stopped),
+                    Err(_) => {}
+                }
+            }
+        };
+        let limit = self.shared.limits.timeout();
+        tokio::time::timeout(limit, moved).await.unwrap_or(Err(MoveError::Timeout))
+    }
+
+    /// Hands leadership to whichever voter has most of the log, if this member leads and there is one,
+    /// so that a member that stops is not missed for an election timeout.
+    pub async fn hand_over(&self) {
+        let target = {
+            let metrics = self.core.metrics();
+            let metrics = metrics.borrow_watched();
+            let voters = metrics.membership_config.voter_ids();
+            let others = voters.filter(|id| *id != self.id.0);
+            let matched = |id: u64| metrics.replication.as_ref()?.get(&id).copied().flatten();
+            others.filter_map(|id| Some((matched(id)?, id))).max()
+        };
+        let Some((_, target)) = target else { return };
+        let target = MemberId(target);
+        let handed = tokio::time::timeout(2 * self.shared.limits.election, self.move_leader(target));
+        match handed.await {
+            Ok(Ok(())) => tracing::info!(transferee = %target, "leadership transferred"),
+            Ok(Err(MoveError::NotLeader)) => {}
+            Ok(Err(error)) => tracing::warn!(transferee = %target, %error, "leadership was not taken"),
+            Err(_) => tracing::warn!(transferee = %target, "leadership was not taken in time"),
+        }
     }
 
     /// This member's id.
@@ -256,7 +379,8 @@ struct Home {
     id: MemberId,
     config: Arc<Config>,
     shared: Arc<Shared>,
-    founders: Vec<Member>,
+    network: Network,
+    beginning: Beginning,
     supervisor: Supervisor,
 }
 
@@ -270,12 +394,15 @@ impl Home {
     ) -> Result<Core, ConsensusError> {
         let applier = Applier::new(work, Arc::clone(&self.shared), state);
         let config = Arc::clone(&self.config);
-        let core = Core::new(self.id.0, config, NoPeers, log, applier).await.map_err(core_error)?;
-        let founders: BTreeMap<u64, Peer> = self.founders.iter().map(founder).collect();
-        match core.initialize(founders).await {
-            // A log that has entries was founded before.
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-            Err(error) => return Err(core_error(error)),
+        let network = self.network.clone();
+        let core = Core::new(self.id.0, config, network, log, applier).await.map_err(core_error)?;
+        if let Beginning::Found(founders) = &self.beginning {
+            let founders: BTreeMap<u64, Peer> = founders.iter().map(founder).collect();
+            match core.initialize(founders).await {
+                // A log that has entries was founded before.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(core_error(error)),
+            }
         }
         let id = self.id.0;
         let alone = core
@@ -292,10 +419,12 @@ impl Home {
     fn run_tasks(&self, core: &Core, reader: &LinearReader) {
         let stop = || self.supervisor.stop_token(Stage::Consensus);
         let shared = || Arc::clone(&self.shared);
-        let batcher = Batcher::new(shared(), core.clone(), self.id);
+        let links = self.network.links.clone();
+        let batcher =
+            Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
         self.spawn("batcher", batcher.run(stop()));
         self.spawn("reads", reader.clone().run(core.clone(), stop()));
-        self.spawn("leadership", follow(shared(), core.clone(), self.supervisor.clone(), stop()));
+        self.spawn("leadership", follow(shared(), core.clone(), links, self.supervisor.clone(), stop()));
         let (keeper, core_to_trim) = (shared(), core.clone());
         let stop_keeping = stop();
         self.spawn("log-retention", async move {

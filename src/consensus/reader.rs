@@ -6,7 +6,7 @@
 //! decide is granted, which makes the check safe while members are added.
 //!
 //! Otherwise leadership is confirmed by a quorum, one round at a time: reads that come while a
-//! round runs share the next.
+//! round runs share the next. A member that does not lead asks the one that does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::error::ReadError;
+use super::forward;
 use super::machine::Applier;
+use super::peers::Links;
 use super::proposer::Shared;
 use super::types::TypeConfig;
 use crate::tasks::Stop;
@@ -39,6 +41,7 @@ pub struct LinearReader {
 
 struct Inner {
     shared: Arc<Shared>,
+    links: Links,
     id: MemberId,
     server: WatchReceiverOf<TypeConfig, ServerMetrics>,
     /// Reads waiting for the next round; `None` once the member stops.
@@ -47,10 +50,11 @@ struct Inner {
 }
 
 impl LinearReader {
-    pub(crate) fn new(shared: Arc<Shared>, raft: &Raft<TypeConfig, Applier>, id: MemberId) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, raft: &Raft<TypeConfig, Applier>, links: Links) -> Self {
         let inner = Inner {
             shared,
-            id,
+            id: links.identity().member,
+            links,
             server: raft.server_metrics(),
             next: Mutex::new(Some(Vec::new())),
             wanted: Notify::new(),
@@ -136,24 +140,35 @@ impl Inner {
     /// Learns how far a quorum has committed, asking until somebody knows, and waits until that is
     /// applied here. Who waits for it gives up by itself.
     async fn confirm(&self, raft: &Raft<TypeConfig, Applier>) -> Result<(), ReadError> {
-        let linearizer = loop {
-            match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-                Ok(linearizer) => break linearizer,
-                Err(RaftError::APIError(
-                    LinearizableReadError::ForwardToLeader(_)
-                    | LinearizableReadError::QuorumNotEnough(_),
-                )) => {}
-                Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
+        let committed = loop {
+            if let Some(index) = self.committed(raft).await? {
+                break index;
             }
             let mut leadership = self.shared.leadership.subscribe();
             // A new leader may answer at once; without news it is asked again as etcd does.
             let _ = tokio::time::timeout(ASK_AGAIN, leadership.changed()).await;
         };
-        let read = linearizer.read_log_id().index();
         let mut applied = self.shared.progress.watch_applied();
-        // Openraft counts entries from zero, the applying side from one.
-        let reached = applied.wait_for(|(index, _)| *index > read).await;
+        let reached = applied.wait_for(|(index, _)| *index >= committed).await;
         reached.map(|_| ()).map_err(|_| ReadError::Stopped)
+    }
+
+    /// The newest entry, counted from one, that was committed when the question was asked; `None` if
+    /// nobody could tell.
+    async fn committed(
+        &self,
+        raft: &Raft<TypeConfig, Applier>,
+    ) -> Result<Option<u64>, ReadError> {
+        match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            // Openraft counts entries from zero, the applying side from one.
+            Ok(linearizer) => Ok(Some(linearizer.read_log_id().index() + 1)),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                let channel = to.leader_id.and_then(|leader| self.links.to(leader));
+                Ok(forward::read_index(channel, self.shared.limits.election).await)
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Ok(None),
+            Err(RaftError::Fatal(_)) => Err(ReadError::Stopped),
+        }
     }
 }
 

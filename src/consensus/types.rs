@@ -78,6 +78,27 @@ impl Proposal {
         Self { record: record.freeze(), batch: Arc::new(batch) }
     }
 
+    /// A batch from another member, as it goes into the log.
+    ///
+    /// # Errors
+    /// `InvalidData` when the bytes are no such record.
+    pub(crate) fn read(record: Bytes) -> io::Result<Self> {
+        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        match record.first() {
+            Some(kind) if *kind == Kind::Batch as u8 => {
+                let batch = ProposalBatch::decode(record.slice(1..))
+                    .map_err(|error| damaged(error.to_string()))?;
+                Ok(Self { record, batch: Arc::new(batch) })
+            }
+            other => Err(damaged(format!("expected a batch of requests, got kind {other:?}"))),
+        }
+    }
+
+    /// The record as it goes into the log.
+    pub(crate) fn record(&self) -> &Bytes {
+        &self.record
+    }
+
     /// The decoded batch.
     pub(crate) fn batch(&self) -> &Arc<ProposalBatch> {
         &self.batch
@@ -137,10 +158,9 @@ pub(crate) fn decode_entry(log_id: LogId, record: Bytes) -> io::Result<LogEntry>
     let body = record.get(1..).map_or_else(Bytes::new, |_| record.slice(1..));
     let payload = match record.first() {
         Some(0) => EntryPayload::Blank,
-        Some(1) => {
-            let batch = ProposalBatch::decode(body).map_err(|error| damaged(error.to_string()))?;
-            EntryPayload::Normal(Proposal { record, batch: Arc::new(batch) })
-        }
+        Some(1) => EntryPayload::Normal(
+            Proposal::read(record).map_err(|error| damaged(error.to_string()))?,
+        ),
         Some(2) => {
             let record =
                 MembershipRecord::decode(body).map_err(|error| damaged(error.to_string()))?;

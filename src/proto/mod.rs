@@ -34,6 +34,10 @@ pub mod v3electionpb {
 pub mod internal {
     tonic::include_proto!("internal");
 }
+/// What members say to each other.
+pub mod peer {
+    tonic::include_proto!("peer");
+}
 /// The standard gRPC health service.
 pub mod health {
     tonic::include_proto!("grpc.health.v1");

@@ -1,6 +1,7 @@
 //! The sockets of a node: opened before anything else starts, served when everything runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 
@@ -11,10 +12,10 @@ use crate::api::http::{Access, client_router, metrics_router};
 use crate::api::{Backend, Service};
 use crate::certs::ensure_self_signed;
 use crate::config::{Config, Tls};
-use crate::tasks::Supervisor;
+use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::transport::{
-    BindOptions, Bound, Credentials, Limits, Material, Memory, Metrics, Serving, bind_all, serve,
+    BindOptions, Bound, Credentials, Limits, Memory, Metrics, Serving, bind_all, serve,
 };
 use crate::types::clock::Clock;
 use crate::types::url::Url;
@@ -27,7 +28,10 @@ pub(super) struct Listeners {
     client_http: Vec<Bound>,
     /// Metrics and health alone.
     metrics: Vec<Bound>,
+    /// The other members.
+    peer: Vec<Bound>,
     credentials: Option<Credentials>,
+    peer_credentials: Option<Credentials>,
     counters: Metrics,
 }
 
@@ -48,19 +52,21 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
         &member.listen_metrics_urls,
     ]
     .concat();
-    let credentials = credentials(config, &urls, &counters)?;
-    check_peer_files(config)?;
+    let credentials = client_credentials(config, &urls, &counters)?;
+    let peer_credentials = peer_credentials(config, &counters)?;
     Ok(Listeners {
         client: bind_all(&member.listen_client_urls, options).await?,
         client_http: bind_all(&member.listen_client_http_urls, options).await?,
         metrics: bind_all(&member.listen_metrics_urls, options).await?,
+        peer: bind_all(&member.listen_peer_urls, options).await?,
         credentials,
+        peer_credentials,
         counters,
     })
 }
 
-/// Certificates for the listeners, if any of them needs some.
-fn credentials(
+/// Certificates for the listeners that serve clients, if any of them needs some.
+fn client_credentials(
     config: &Config,
     urls: &[Url],
     counters: &Metrics,
@@ -68,28 +74,45 @@ fn credentials(
     if !urls.iter().any(|url| url.scheme.is_tls()) {
         return Ok(None);
     }
-    let tls = if config.client_tls.auto && config.client_tls.cert_file.is_none() {
-        self_signed(config, urls)?
-    } else {
-        config.client_tls.clone()
-    };
-    Ok(Some(Credentials::open(tls, config.tls.clone(), counters.clone())?))
+    credentials(config, "client", &config.client_tls, urls, counters).map(Some)
 }
 
-/// A single member serves no peers, yet what it was given for them must be good, as in etcd: the day
-/// another member joins is no day to find out.
-fn check_peer_files(config: &Config) -> Result<(), ServerError> {
-    if config.member.listen_peer_urls.iter().any(|url| url.scheme.is_tls()) {
-        for warning in Material::load(&config.peer_tls, &config.tls)?.warnings() {
-            tracing::warn!("peer {warning}");
-        }
+/// Certificates for serving and calling other members, if that is encrypted anywhere, or if there may
+/// be a member that is.
+fn peer_credentials(
+    config: &Config,
+    counters: &Metrics,
+) -> Result<Option<Credentials>, ServerError> {
+    let listen = &config.member.listen_peer_urls;
+    let named = config.cluster.initial_members.iter().flat_map(|(_, urls)| urls);
+    let encrypted = listen.iter().chain(named).any(|url| url.scheme.is_tls());
+    let tls = &config.peer_tls;
+    let given = tls.cert_file.is_some() || tls.trusted_ca_file.is_some();
+    if !encrypted && !given {
+        return Ok(None);
     }
-    Ok(())
+    credentials(config, "peer", tls, listen, counters).map(Some)
 }
 
-/// The certificate `--auto-tls` makes, in the data directory as etcd has it.
-fn self_signed(config: &Config, urls: &[Url]) -> Result<Tls, ServerError> {
-    let folder = config.member.data_dir.join("fixtures").join("client");
+/// Opens certificates, self-made ones where they are asked for.
+fn credentials(
+    config: &Config,
+    side: &str,
+    tls: &Tls,
+    urls: &[Url],
+    counters: &Metrics,
+) -> Result<Credentials, ServerError> {
+    let tls = if tls.auto && tls.cert_file.is_none() {
+        self_signed(config, side, tls, urls)?
+    } else {
+        tls.clone()
+    };
+    Ok(Credentials::open(tls, config.tls.clone(), counters.clone())?)
+}
+
+/// The certificate `--auto-tls` and `--peer-auto-tls` make, in the data directory as etcd has it.
+fn self_signed(config: &Config, side: &str, tls: &Tls, urls: &[Url]) -> Result<Tls, ServerError> {
+    let folder = config.member.data_dir.join("fixtures").join(side);
     let hosts: Vec<String> = urls
         .iter()
         .filter(|url| url.scheme.is_tls() && !url.scheme.is_unix())
@@ -104,20 +127,50 @@ fn self_signed(config: &Config, urls: &[Url]) -> Result<Tls, ServerError> {
             "made a self-signed certificate"
         );
     }
-    Ok(Tls {
-        cert_file: Some(pair.certificate),
-        key_file: Some(pair.key),
-        ..config.client_tls.clone()
-    })
+    Ok(Tls { cert_file: Some(pair.certificate), key_file: Some(pair.key), ..tls.clone() })
 }
 
 impl Listeners {
-    /// Certificates of the listeners, for reloading.
-    pub(super) fn credentials(&self) -> Option<Credentials> {
-        self.credentials.clone()
+    /// Every set of certificates, for reloading.
+    pub(super) fn credentials(&self) -> Vec<Credentials> {
+        self.credentials.iter().chain(&self.peer_credentials).cloned().collect()
     }
 
-    /// Starts serving on every socket.
+    /// Certificates for calling other members.
+    pub(super) fn peer_credentials(&self) -> Option<&Credentials> {
+        self.peer_credentials.as_ref()
+    }
+
+    /// Starts serving the other members, as long as consensus needs them.
+    ///
+    /// # Errors
+    /// If an encrypted listener has no certificate.
+    pub(super) fn serve_peers(
+        &mut self,
+        service: &Router,
+        config: &Config,
+        supervisor: &Supervisor,
+    ) -> Result<(), ServerError> {
+        let serving = Serving {
+            name: "peer",
+            credentials: self.peer_credentials.clone(),
+            // Streams of log entries never end by themselves, and nobody waits for their end.
+            limits: Limits { drain: Duration::ZERO, ..limits(config, 1) },
+            memory: Memory::default(),
+            metrics: self.counters.clone(),
+            supervisor: supervisor.clone(),
+            stage: Stage::Consensus,
+        };
+        for bound in self.peer.drain(..) {
+            for url in bound.urls() {
+                tracing::info!(address = %url, "serving peer traffic");
+            }
+            serve(bound, serving.clone(), service.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Starts serving clients on every other socket.
     ///
     /// # Errors
     /// If an encrypted listener has no certificate.
@@ -137,6 +190,7 @@ impl Listeners {
             memory: Memory::default(),
             metrics: self.counters,
             supervisor: supervisor.clone(),
+            stage: Stage::Serving,
         };
         let split = !self.client_http.is_empty();
         for bound in self.client {

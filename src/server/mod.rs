@@ -10,6 +10,7 @@ mod stop;
 mod watchdog;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Exit, Loaded};
 use crate::systemd::Notifier;
@@ -20,11 +21,16 @@ use crate::types::version;
 
 pub use error::ServerError;
 
+/// How long a member goes on that was removed, as in etcd.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Stopped in order because of this signal; the process should end by it, as etcd's does.
     Signal(Signal),
+    /// The member was removed from its cluster.
+    Removed,
     /// Could not start or go on; the log says why.
     Failed,
 }
@@ -98,6 +104,11 @@ async fn live(loaded: Loaded, log: LogHandle, reread: &Reread<'_>) -> Result<End
             stop::before_serving(&supervisor, &loaded.config).await;
             return Ok(Ending::Signal(signal));
         }
+        fault = supervisor.failed() => {
+            tracing::error!(severity = "fatal", error = fault, "the server cannot go on");
+            stop::before_serving(&supervisor, &loaded.config).await;
+            return Ok(Ending::Failed);
+        }
     };
     let running = match started {
         Ok(running) => running,
@@ -117,6 +128,16 @@ async fn live(loaded: Loaded, log: LogHandle, reread: &Reread<'_>) -> Result<End
                     break Ending::Signal(signal);
                 }
             },
+            () = running.node.removed() => {
+                // Whoever had it removed may still want an answer from it.
+                tokio::time::sleep(LAST_WORDS).await;
+                tracing::warn!(
+                    error = "the member has been permanently removed from the cluster",
+                    "server error"
+                );
+                tracing::warn!("data-dir used by this member must be removed");
+                break Ending::Removed;
+            }
             fault = supervisor.failed() => {
                 tracing::error!(severity = "fatal", error = fault, "the server cannot go on");
                 break Ending::Failed;

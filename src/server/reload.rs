@@ -11,7 +11,7 @@ use crate::transport::Credentials;
 /// What can be renewed while the node runs.
 pub(super) struct Reloader<'a> {
     log: LogHandle,
-    credentials: Option<Credentials>,
+    credentials: Vec<Credentials>,
     notifier: Arc<Notifier>,
     reread: &'a Reread<'a>,
 }
@@ -62,12 +62,11 @@ impl<'a> Reloader<'a> {
     }
 
     fn certificates(&self) -> bool {
-        match self.credentials.as_ref().map(Credentials::reload) {
-            Some(Err(error)) => {
-                tracing::error!(%error, "kept the old certificates: the new ones cannot be used");
-                false
-            }
-            Some(Ok(())) | None => true,
+        let faults: Vec<_> =
+            self.credentials.iter().filter_map(|held| held.reload().err()).collect();
+        for error in &faults {
+            tracing::error!(%error, "kept the old certificates: the new ones cannot be used");
         }
+        faults.is_empty()
     }
 }

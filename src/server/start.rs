@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use super::error::ServerError;
 use super::{listeners, watchdog};
-use crate::api::{Backend, Health, Limits};
-use crate::bootstrap::{Identity, Plan, plan};
+use crate::api::{Backend, Health, Limits, peer};
+use crate::bootstrap::{Identity, plan};
 use crate::config::{Config, MetricsMode};
-use crate::consensus::{self, Node, Settings};
+use crate::consensus::{self, Node, PeerIdentity, Rules, Settings};
 use crate::failpoint::scaled;
 use crate::state::{self, Machine, Pace, Reader};
 use crate::storage::datadir::DataDir;
@@ -28,10 +28,6 @@ use crate::upkeep::{
 };
 use crate::watch::Hub;
 
-/// How long a single member may take to lead itself: far longer than a slow disk needs to write a
-/// vote.
-const FIRST_LEADER: Duration = Duration::from_secs(60);
-
 /// Memory of the log for its newest entries, in bytes.
 const WAL_CACHE: usize = 4 << 20;
 /// How often a start that waits for space looks again.
@@ -47,8 +43,8 @@ pub(super) struct Running {
     pub(super) wal: Wal,
     /// The lock on the data directory.
     pub(super) data_dir: DataDir,
-    /// Certificates of the client listeners.
-    pub(super) credentials: Option<Credentials>,
+    /// All certificates.
+    pub(super) credentials: Vec<Credentials>,
     /// Told to health checks.
     pub(super) health: watch::Sender<Health>,
     /// Who we are.
@@ -70,37 +66,45 @@ pub(super) async fn start(
     describe(&registry);
     let member = &config.member;
     let mut data_dir = DataDir::open(&member.data_dir, member.wal_dir.as_deref())?;
-    let plan = plan(config, data_dir.identity())?;
     // Before the log is touched: a port that is taken should not cost a founded cluster.
-    let bound = listeners::bind(config, &registry).await?;
+    let mut bound = listeners::bind(config, &registry).await?;
+    let peer_credentials = bound.peer_credentials().cloned();
+    let plan = plan(config, data_dir.identity(), peer_credentials.as_ref()).await?;
     let space = Space::new(&data_dir.state(), &data_dir.wal());
     wait_for_space(&space).await;
     let (wal, recovered) = open_wal(config, &data_dir, &registry)?;
-    let empty = recovered.last.is_none();
-    let plan = if empty { plan.with_empty_log(config)? } else { plan };
+    let plan = if recovered.last.is_none() {
+        plan.with_empty_log(config, peer_credentials.as_ref()).await?
+    } else {
+        plan
+    };
     let identity = plan.identity();
     announce(identity, &registry);
     let stores = Stores { data_dir: &data_dir, space: &space };
     let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
-    if matches!(plan, Plan::Found { .. }) {
+    if plan.is_new() {
         // Before the member can write a vote or an entry, and after log and state are there to be
         // written to; ARCHITECTURE.md goes through what a crash leaves on either side of this line.
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
     let node = Node::start(consensus::Parts {
-        id: identity.member,
-        members: founders(plan),
+        identity: PeerIdentity {
+            cluster: identity.cluster,
+            member: identity.member,
+            credentials: peer_credentials,
+            patience: member.election_timeout,
+        },
+        beginning: plan.beginning(config),
         wal: wal.clone(),
         recovered,
         machine,
+        reader: reader.clone(),
         settings: settings(config),
         supervisor: supervisor.clone(),
         registry: registry.clone(),
         clock: Clock,
     })
     .await?;
-    node.ready(FIRST_LEADER).await?;
-    publish_self(config, &node, &reader).await?;
     let (health, told) = watch::channel(Health::Serving);
     let parts = Shared {
         node: &node,
@@ -110,10 +114,13 @@ pub(super) async fn start(
         supervisor,
         registry: &registry,
     };
-    let backend = backend(config, identity, &parts, told);
+    let backend = Arc::new(backend(config, identity, &parts, told));
+    // Without the others there may never be a leader.
+    bound.serve_peers(&peer::router(&backend), config, supervisor)?;
+    publish_self(config, &node, &reader, supervisor).await?;
     let credentials = bound.credentials();
     watchdog::start(notifier, node.linear(), supervisor);
-    bound.serve(&Arc::new(backend), config, supervisor)?;
+    bound.serve(&backend, config, supervisor)?;
     notifier.ready("serving");
     Ok(Running {
         node,
@@ -223,13 +230,6 @@ fn wal_options(config: &Config, registry: &Registry) -> WalOptions {
     }
 }
 
-fn founders(plan: Plan) -> Vec<consensus::Member> {
-    match plan {
-        Plan::Found { founders, .. } => founders,
-        Plan::Restart { .. } => Vec::new(),
-    }
-}
-
 fn settings(config: &Config) -> Settings {
     Settings {
         heartbeat: config.member.heartbeat_interval,
@@ -240,16 +240,32 @@ fn settings(config: &Config) -> Settings {
         snapshot_count: config.member.snapshot_count,
         snapshot_catchup_entries: config.member.snapshot_catchup_entries,
         slow_apply: config.member.warning_apply_duration,
+        rules: Rules {
+            max_learners: config.cluster.max_learners,
+            strict: config.cluster.strict_reconfig_check,
+        },
     }
 }
 
-/// Tells the cluster who serves here, so that member lists show it before clients arrive.
-async fn publish_self(config: &Config, node: &Node, reader: &Reader) -> Result<(), ServerError> {
+/// Tells the cluster who serves here, so that member lists show it before clients arrive. That takes a
+/// leader, and so a quorum of the members; a learner's leader writes it into the log for it.
+async fn publish_self(
+    config: &Config,
+    node: &Node,
+    reader: &Reader,
+    supervisor: &Supervisor,
+) -> Result<(), ServerError> {
     let urls: Vec<String> =
         config.member.advertise_client_urls.iter().map(ToString::to_string).collect();
     let proposer = node.proposer();
-    publish::attributes(&proposer, node.id(), &config.member.name, &urls).await?;
-    publish::cluster_version(&proposer, reader).await?;
+    tokio::select! {
+        published = publish::attributes(&proposer, node.id(), &config.member.name, &urls) => {
+            published?;
+        }
+        // Whoever runs the node learns of it next.
+        () = node.removed() => return Ok(()),
+    }
+    publish::cluster_version(proposer, reader.clone(), node.leadership(), supervisor).await?;
     Ok(())
 }
 
@@ -285,7 +301,7 @@ fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
         reader: parts.reader.clone(),
         proposer: parts.node.proposer(),
         linear: parts.node.linear(),
-        leadership: parts.node.leadership(),
+        node: parts.node.clone(),
         election: config.member.election_timeout,
         checkpoint: config.features.lease_checkpoint,
         supervisor: parts.supervisor.clone(),

@@ -18,6 +18,7 @@ pub(super) async fn stop(running: Running, supervisor: &Supervisor, notifier: &N
     // Fails health checks, so that traffic moves away while the rest still works.
     running.health.send_replace(Health::NotServing);
     let deadline = GRACE + 2 * running.election_timeout;
+    running.node.hand_over().await;
     tracing::info!("local-member-id" = %running.member, "closing etcd server");
     // Handles of the log and of the state must be gone before the lock on the directory.
     let Running { node, wal, data_dir, .. } = running;

@@ -19,7 +19,6 @@ mod metrics;
 mod pem;
 mod pings;
 mod provider;
-mod quiet;
 mod roots;
 mod serve;
 mod stream;

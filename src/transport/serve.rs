@@ -25,7 +25,7 @@ use super::listener::Bound;
 use super::memory::{Account, Memory};
 use super::metrics::Metrics;
 use super::pings::Policed;
-use super::quiet::Quiet;
+use crate::telemetry::quiet::Quiet;
 use super::stream::Stream;
 use super::together::{Arrivals, Together};
 use crate::tasks::{Stage, Stop, Supervisor};
@@ -55,8 +55,10 @@ pub struct Serving {
     pub memory: Memory,
     /// Counters.
     pub metrics: Metrics,
-    /// Owner of the tasks; they stop with the stage [`Stage::Serving`].
+    /// Owner of the tasks.
     pub supervisor: Supervisor,
+    /// With which stage they stop.
+    pub stage: Stage,
 }
 
 /// State shared by the connections of one socket.
@@ -88,17 +90,17 @@ where
     if bound.is_tls() && !shows_certificate {
         return Err(BindError::NoCredentials { url: bound.url().to_string() });
     }
-    let supervisor = serving.supervisor.clone();
+    let (supervisor, stage) = (serving.supervisor.clone(), serving.stage);
     let shared = Arc::new(Shared {
         terms: Terms { plain: bound.is_plain(), credentials },
         service,
         connections: Arc::new(Semaphore::new(serving.limits.max_connections)),
         handshakes: Arc::new(Semaphore::new(serving.limits.max_handshakes)),
         quiet: Quiet::default(),
-        stop: supervisor.stop_token(Stage::Serving),
+        stop: supervisor.stop_token(stage),
         serving,
     });
-    supervisor.spawn("listener", Stage::Serving, accept_until_stopped(bound, shared));
+    supervisor.spawn("listener", stage, accept_until_stopped(bound, shared));
     Ok(())
 }
 
@@ -170,7 +172,7 @@ fn start<S, B>(
     };
     let shared = Arc::clone(shared);
     let supervisor = shared.serving.supervisor.clone();
-    supervisor.spawn("connection", Stage::Serving, async move {
+    supervisor.spawn("connection", shared.serving.stage, async move {
         let _seat = seat;
         let patience = shared.patience();
         let begun = Clock.now();

@@ -11,9 +11,16 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
 
+mod remote;
+
+pub use remote::LeaseService;
+
 use super::deadlines::{Deadlines, Renewed};
 use super::metrics::Metrics;
-use crate::consensus::{Leadership, LinearReader, Proposer, ReadError};
+use crate::consensus::{
+    Leadership, LinearReader, Node, PeerChannel, PeerService, Proposer, ReadError,
+};
+use crate::proto::peer::lessor_server::LessorServer;
 use crate::proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use crate::proto::internal::request::Op;
 use crate::state::lease::LeaseEvent;
@@ -40,8 +47,8 @@ pub struct LessorParts {
     pub proposer: Proposer,
     /// Confirms leadership before a renewal.
     pub linear: LinearReader,
-    /// Tells whether this member leads.
-    pub leadership: watch::Receiver<Leadership>,
+    /// Tells who leads, and the way there.
+    pub node: Node,
     /// The election timeout; what a new leader adds to every lease.
     pub election: Duration,
     /// Whether remaining times are replicated.
@@ -89,6 +96,7 @@ struct Inner {
     reader: Reader,
     proposer: Proposer,
     linear: LinearReader,
+    node: Node,
     election: Duration,
     metrics: Metrics,
     clock: Clock,
@@ -107,13 +115,14 @@ impl Lessor {
             reader: parts.reader,
             proposer: parts.proposer,
             linear: parts.linear,
+            node: parts.node,
             election: parts.election,
             metrics: Metrics::new(&parts.registry),
             clock: parts.clock,
         };
         let inner = Arc::new(inner);
         inner.catch_up();
-        let mut leadership = parts.leadership;
+        let mut leadership = inner.node.leadership();
         let leads = leadership.borrow_and_update().is_leader;
         inner.lead(leads);
         let stop = parts.supervisor.stop_token(Stage::Upkeep);
@@ -128,11 +137,41 @@ impl Lessor {
     }
 
     /// Renews a lease and tells the seconds it lives on; zero if there is no such lease. For one
-    /// that has just ended the answer comes once it is revoked.
+    /// that has just ended the answer comes once it is revoked. Asks the leader if another member is
+    /// it.
     ///
     /// # Errors
-    /// When this member does not lead, or cannot confirm that it does.
+    /// When nobody leads, or who does cannot confirm it.
     pub async fn renew(&self, id: LeaseId) -> Result<i64, LessorError> {
+        match self.leader_elsewhere() {
+            Some(leader) => remote::renew(leader, id).await,
+            None => self.renew_here(id).await,
+        }
+    }
+
+    /// How long a lease has left; `None` if there is no such lease. Asks the leader if another member
+    /// is it.
+    ///
+    /// # Errors
+    /// When nobody leads, or who does cannot confirm it.
+    pub async fn remaining(&self, id: LeaseId) -> Result<Option<TimeLeft>, LessorError> {
+        match self.leader_elsewhere() {
+            Some(leader) => remote::remaining(leader, id).await,
+            None => self.remaining_here(id).await,
+        }
+    }
+
+    /// Answers the members that do not lead; `peers` tells who may ask.
+    pub fn server(&self, peers: PeerService) -> LessorServer<LeaseService> {
+        LessorServer::new(LeaseService { lessor: self.clone(), peers })
+    }
+
+    fn leader_elsewhere(&self) -> Option<PeerChannel> {
+        let leader = self.inner.node.status().leader?;
+        self.inner.node.peer(leader)
+    }
+
+    async fn renew_here(&self, id: LeaseId) -> Result<i64, LessorError> {
         self.confirm().await?;
         loop {
             let revoked = self.inner.revoked.notified();
@@ -162,11 +201,7 @@ impl Lessor {
         }
     }
 
-    /// How long a lease has left; `None` if there is no such lease.
-    ///
-    /// # Errors
-    /// When this member does not lead, or cannot confirm that it does.
-    pub async fn remaining(&self, id: LeaseId) -> Result<Option<TimeLeft>, LessorError> {
+    async fn remaining_here(&self, id: LeaseId) -> Result<Option<TimeLeft>, LessorError> {
         self.confirm().await?;
         if !self.inner.knows(id) {
             return Ok(None);

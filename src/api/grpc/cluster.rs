@@ -7,11 +7,14 @@ use tonic::Status;
 use super::Shared;
 use crate::api::backend::Backend;
 use crate::api::{header, status};
+use crate::consensus::Change;
 use crate::proto::etcdserverpb::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse,
 };
+use crate::types::ids::MemberId;
+use crate::types::url::Url;
 
 pub(super) async fn list(
     shared: Arc<Shared>,
@@ -41,31 +44,55 @@ fn members(backend: &Backend) -> Vec<Member> {
     backend.node.members().into_iter().map(described).collect()
 }
 
-fn fixed<T>(what: &str) -> Result<T, Status> {
-    Err(status::not_offered(what, "the cluster keeps the members it was founded with"))
+/// Has a change made, and tells the member it was about as it is now.
+async fn change(shared: &Shared, change: Change) -> Result<(MemberId, Vec<Member>), Status> {
+    let backend = &shared.backend;
+    let id = backend.node.changes().change(change).await.map_err(status::of_change)?;
+    Ok((id, members(backend)))
 }
 
-pub(super) async fn add(_: Arc<Shared>, _: MemberAddRequest) -> Result<MemberAddResponse, Status> {
-    fixed("adding a member")
+/// Addresses as they may become part of a membership.
+fn peer_urls(urls: &[String]) -> Result<Vec<String>, Status> {
+    let read: Result<Vec<Url>, _> = urls.iter().map(|url| Url::parse(url)).collect();
+    match read {
+        Ok(urls) if !urls.is_empty() => Ok(urls.iter().map(ToString::to_string).collect()),
+        _ => Err(status::bad_member_urls()),
+    }
+}
+
+pub(super) async fn add(
+    shared: Arc<Shared>,
+    request: MemberAddRequest,
+) -> Result<MemberAddResponse, Status> {
+    let peer_urls = peer_urls(&request.peer_ur_ls)?;
+    let is_learner = request.is_learner;
+    let (id, members) = change(&shared, Change::Add { peer_urls, is_learner }).await?;
+    let member = members.iter().find(|member| member.id == id.0).cloned();
+    Ok(MemberAddResponse { header: header::at(&shared.backend, 0), member, members })
 }
 
 pub(super) async fn remove(
-    _: Arc<Shared>,
-    _: MemberRemoveRequest,
+    shared: Arc<Shared>,
+    request: MemberRemoveRequest,
 ) -> Result<MemberRemoveResponse, Status> {
-    fixed("removing a member")
+    let (_, members) = change(&shared, Change::Remove(MemberId(request.id))).await?;
+    Ok(MemberRemoveResponse { header: header::at(&shared.backend, 0), members })
 }
 
 pub(super) async fn update(
-    _: Arc<Shared>,
-    _: MemberUpdateRequest,
+    shared: Arc<Shared>,
+    request: MemberUpdateRequest,
 ) -> Result<MemberUpdateResponse, Status> {
-    fixed("changing the addresses of a member")
+    let peer_urls = peer_urls(&request.peer_ur_ls)?;
+    let id = MemberId(request.id);
+    let (_, members) = change(&shared, Change::Update { id, peer_urls }).await?;
+    Ok(MemberUpdateResponse { header: header::at(&shared.backend, 0), members })
 }
 
 pub(super) async fn promote(
-    _: Arc<Shared>,
-    _: MemberPromoteRequest,
+    shared: Arc<Shared>,
+    request: MemberPromoteRequest,
 ) -> Result<MemberPromoteResponse, Status> {
-    fixed("promoting a member")
+    let (_, members) = change(&shared, Change::Promote(MemberId(request.id))).await?;
+    Ok(MemberPromoteResponse { header: header::at(&shared.backend, 0), members })
 }

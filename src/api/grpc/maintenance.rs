@@ -20,6 +20,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::internal::request::Op;
 use crate::state::Response;
 use crate::storage::space::Room;
+use crate::types::ids::MemberId;
 use crate::types::version::ETCD_API;
 
 /// Alarms that may be raised: two kinds for each member of the largest cluster, many times over. The
@@ -142,10 +143,12 @@ pub(super) async fn snapshot(
 }
 
 pub(super) async fn move_leader(
-    _: Arc<Shared>,
-    _: MoveLeaderRequest,
+    shared: Arc<Shared>,
+    request: MoveLeaderRequest,
 ) -> Result<MoveLeaderResponse, Status> {
-    Err(wire::not_offered("moving leadership", "the only member always leads"))
+    let node = &shared.backend.node;
+    node.move_leader(MemberId(request.target_id)).await.map_err(wire::of_move)?;
+    Ok(MoveLeaderResponse { header: None })
 }
 
 pub(super) async fn downgrade(

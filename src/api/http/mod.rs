@@ -3,7 +3,7 @@
 //! [`client_router`] serves a client listener, [`metrics_router`] one of `--listen-metrics-urls`.
 //! What they need to know about the node they ask through [`Facts`]; they change nothing.
 
-mod answer;
+pub(super) mod answer;
 mod checks;
 mod gate;
 mod health;
@@ -21,9 +21,12 @@ use axum::http::Method;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::proto::etcdserverpb::AlarmType;
 use crate::telemetry::metrics::Registry;
+use crate::types::clock::Clock;
 use crate::types::version;
 
 /// What the HTTP endpoints need to know about the node.
@@ -84,6 +87,32 @@ pub fn client_router<F: Facts>(facts: &F, access: Access) -> Router {
 /// What a metrics listener serves: metrics and health, without rules for browsers.
 pub fn metrics_router<F: Facts>(facts: &F) -> Router {
     shared(facts).fallback(answer::not_found_for)
+}
+
+/// What the peer listener serves besides what concerns members alone: version and health.
+pub fn peer_router<F: Facts>(facts: &F) -> Router {
+    let health = health::Health::new(facts.clone());
+    Router::new()
+        .route("/version", any(version::<F>))
+        .route("/raft/probing", any(probing))
+        .with_state(facts.clone())
+        .merge(health.router())
+}
+
+/// Tells other members that this one is there, and what time it has.
+async fn probing() -> Response {
+    let now = Clock.unix().as_nanos().cast_signed();
+    let now = OffsetDateTime::from_unix_timestamp_nanos(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let now = now.format(&Rfc3339).unwrap_or_default();
+    answer::json_line(&Probed { ok: true, now })
+}
+
+#[derive(serde::Serialize)]
+struct Probed {
+    #[serde(rename = "OK")]
+    ok: bool,
+    #[serde(rename = "Now")]
+    now: String,
 }
 
 fn shared<F: Facts>(facts: &F) -> Router {

@@ -41,7 +41,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
     tls(config, found);
     suites(settings, config, found);
     limits(config, found);
-    status::check(settings, config, found);
+    status::check(settings, found);
 }
 
 fn logs(settings: &Settings, config: &Config, found: &mut Findings) {

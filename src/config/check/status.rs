@@ -1,12 +1,11 @@
 //! Settings this version does not serve, or serves without effect, and names given twice.
 
 use super::Findings;
-use crate::config::Config;
-use crate::config::layers::{Given, Origin, Settings};
+use crate::config::layers::{Given, Settings};
 use crate::config::table::{Kind, Status};
 use crate::config::value;
 
-pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) {
+pub(super) fn check(settings: &Settings, found: &mut Findings) {
     for given in settings.tops() {
         let Given { setting, spelt, origin, .. } = given;
         let usual = value::parse(setting.kind, setting.default);
@@ -25,34 +24,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
             )),
         }
     }
-    one_member(settings, config, found);
     two_names(settings, found);
-}
-
-fn one_member(settings: &Settings, config: &Config, found: &mut Findings) {
-    let names: Vec<&str> =
-        config.cluster.initial_members.iter().map(|(name, _)| name.as_str()).collect();
-    if names.len() > 1 {
-        found.fault(format!(
-            "initial-cluster ({}) names {} members ({}); this version serves clusters of one \
-             member",
-            settings.origin("initial-cluster"),
-            names.len(),
-            names.join(", ")
-        ));
-    }
-    let peers = settings.tops().filter(|given| !matches!(given.origin, Origin::Derived(_)));
-    let peers: Vec<&str> = peers
-        .map(|given| given.setting.name)
-        .filter(|name| name.starts_with("peer-") || *name == "listen-peer-urls")
-        .filter(|name| !name.ends_with("heartbeat-interval") && !name.ends_with("election-timeout"))
-        .collect();
-    if !peers.is_empty() {
-        found.warn(format!(
-            "a cluster of one member has no peers to serve: {} checked but not used",
-            peers.join(", ")
-        ));
-    }
 }
 
 /// One setting under its old and its new name in one place: nobody can say which was meant.

@@ -3,7 +3,6 @@
 use super::{Kind, Setting};
 
 const DISCOVERY: &str = "discovery of other members";
-const MEMBERS: &str = "a cluster of several members";
 const PROXY: &str = "the proxy for API version 2";
 const V2: &str = "API version 2";
 
@@ -31,8 +30,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Choice(&["new", "existing"]),
         "new",
         "Whether to found a cluster or join a running one.",
-    )
-    .later("joining a running cluster"),
+    ),
     Setting::new(
         "initial-cluster-token",
         Kind::Text,
@@ -62,17 +60,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "false",
         "Forget all other members and go on alone.",
-    )
-    .later(MEMBERS),
+    ),
     Setting::new(
         "strict-reconfig-check",
         Kind::Bool,
         "true",
         "Refuse member changes that could lose the quorum.",
-    )
-    .later("changes of membership"),
-    Setting::new("max-learners", Kind::Int, "1", "Learners at one time.")
-        .later("changes of membership"),
+    ),
+    Setting::new("max-learners", Kind::Int, "1", "Learners at one time."),
     Setting::new("discovery", Kind::Text, "", "Discovery URL with token.").later(DISCOVERY),
     Setting::new(
         "discovery-fallback",

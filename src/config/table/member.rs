@@ -3,7 +3,7 @@
 use super::{Kind, Setting};
 
 const OWN_SPACE: &str = "the store here manages its own space and files";
-const PEERS: &str = "connections to other members";
+const PINGS: &str = "a silent connection to a member is noticed by its pings here";
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -162,7 +162,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Deadline for reads from other members.",
     )
     .at(&[])
-    .later(PEERS),
+    .idle(PINGS),
     Setting::new(
         "raft-write-timeout",
         Kind::Duration,
@@ -170,5 +170,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Deadline for writes to other members.",
     )
     .at(&[])
-    .later(PEERS),
+    .idle(PINGS),
 ];

@@ -1,4 +1,4 @@
-//! Keeps strangers from filling the log.
+//! A few lines a second, and a count of the others.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use parking_lot::Mutex;
 
 use crate::types::clock::Clock;
 
-/// Lines per second a listener may write about connections that failed.
+/// Lines per second one place may write about what strangers do.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Lets a few messages a second through and counts the others.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub struct Quiet {
     state: Mutex<Option<State>>,
 }
 
@@ -25,7 +25,7 @@ struct State {
 
 impl Quiet {
     /// Calls `message` with the number of messages swallowed before it, or swallows this one too.
-    pub(super) fn say(&self, message: impl FnOnce(u64)) {
+    pub fn say(&self, message: impl FnOnce(u64)) {
         if let Some(hidden) = self.admit(Clock.now()) {
             message(hidden);
         }

@@ -1,0 +1,138 @@
+//! The peer port: what members say to each other, and what etcd tells there over HTTP.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use axum::routing::any;
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tonic::service::Routes;
+
+use super::backend::Backend;
+use super::http::{answer, peer_router};
+use super::status;
+use crate::consensus::Member;
+
+/// The header that names the cluster.
+const CLUSTER: &str = "x-etcd-cluster-id";
+
+/// A member as the peer port tells it, in etcd's order.
+#[derive(Serialize)]
+struct Told {
+    id: u64,
+    #[serde(rename = "peerURLs")]
+    peer_urls: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", rename = "isLearner")]
+    is_learner: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", rename = "clientURLs")]
+    client_urls: Vec<String>,
+}
+
+/// The question of `/members/hashkv`.
+#[derive(Deserialize)]
+struct HashQuestion {
+    revision: i64,
+}
+
+#[derive(Serialize)]
+struct HashAnswer {
+    header: HashHeader,
+    hash: u32,
+    compact_revision: i64,
+}
+
+#[derive(Serialize)]
+struct HashHeader {
+    cluster_id: u64,
+    member_id: u64,
+    revision: i64,
+    raft_term: u64,
+}
+
+/// Everything served on the peer port.
+pub fn router(backend: &Arc<Backend>) -> Router {
+    let grpc = Routes::new(backend.node.peers().server())
+        .add_service(backend.lessor.server(backend.node.peers().clone()))
+        .into_axum_router();
+    let members = Router::new()
+        .route("/members", any(members))
+        .route("/members/hashkv", any(hash_kv))
+        .route("/downgrade/enabled", any(downgrade))
+        .with_state(Arc::clone(backend));
+    // What tonic says to strangers is no HTTP, so its routes are taken without its fallback.
+    grpc.reset_fallback().merge(members).merge(peer_router(backend)).fallback(answer::not_found_for)
+}
+
+fn of_cluster(backend: &Backend, mut response: Response) -> Response {
+    // Hexadecimal digits are always valid there.
+    if let Ok(id) = HeaderValue::try_from(backend.cluster.to_string()) {
+        response.headers_mut().insert(CLUSTER, id);
+    }
+    response
+}
+
+async fn members(State(backend): State<Arc<Backend>>, method: Method) -> Response {
+    if method != Method::GET {
+        return of_cluster(&backend, answer::method_not_allowed());
+    }
+    let published = backend.reader.members();
+    let told = |member: Member| {
+        let own = published.get(member.id);
+        Told {
+            id: member.id.0,
+            peer_urls: member.peer_urls,
+            is_learner: member.is_learner,
+            name: own.map(|own| own.name.clone()).unwrap_or_default(),
+            client_urls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
+        }
+    };
+    let members: Vec<Told> = backend.node.members().into_iter().map(told).collect();
+    of_cluster(&backend, answer::json_line(&members))
+}
+
+async fn hash_kv(
+    State(backend): State<Arc<Backend>>,
+    method: Method,
+    body: axum::body::Bytes,
+) -> Response {
+    if method != Method::GET {
+        return of_cluster(&backend, answer::method_not_allowed());
+    }
+    let Ok(question) = serde_json::from_slice::<HashQuestion>(&body) else {
+        let text = "error unmarshalling request\n";
+        return of_cluster(&backend, answer::text(StatusCode::BAD_REQUEST, text));
+    };
+    let reader = backend.reader.clone();
+    let hashed = spawn_blocking(move || reader.hash_kv(question.revision)).await;
+    let response = match hashed {
+        Ok(Ok(hashed)) => answer::json(&HashAnswer {
+            header: HashHeader {
+                cluster_id: backend.cluster.0,
+                member_id: backend.member.0,
+                revision: hashed.current,
+                raft_term: backend.node.status().term,
+            },
+            hash: hashed.hash,
+            compact_revision: hashed.compacted,
+        }),
+        Ok(Err(error)) => {
+            let text = status::of_read(&error);
+            let text = text.message().trim_start_matches("etcdserver: ");
+            answer::text(StatusCode::BAD_REQUEST, format!("{text}\n"))
+        }
+        Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    };
+    of_cluster(&backend, response)
+}
+
+/// No downgrade is ever under way here.
+async fn downgrade(State(backend): State<Arc<Backend>>) -> Response {
+    let kind = HeaderValue::from_static("text/plain");
+    of_cluster(&backend, answer::with(StatusCode::OK, [(CONTENT_TYPE, kind)], "false"))
+}

@@ -1,0 +1,14 @@
+//! Members among themselves: ways to the others, what is said on them, and who may say it.
+
+mod guard;
+mod link;
+mod network;
+mod removal;
+mod service;
+mod wire;
+
+pub(crate) use link::Links;
+pub use link::{PeerChannel, PeerIdentity};
+pub(crate) use network::Network;
+pub use removal::Removal;
+pub use service::PeerService;

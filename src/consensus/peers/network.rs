@@ -1,0 +1,201 @@
+//! How openraft reaches another member.
+//!
+//! Openraft makes one of these for each purpose: log, heartbeats, votes, snapshots. All of them go
+//! through the one connection of the target, but for snapshots, which have their own.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::type_config::alias::SnapshotOf;
+use openraft::{AnyError, OptionalSend};
+use tonic::Status;
+
+use super::guard::says_removed;
+use super::link::{Links, PeerChannel};
+use super::removal::Removal;
+use super::wire::{self, Malformed};
+use crate::consensus::machine::SnapshotHandle;
+use crate::consensus::types::{Peer, TypeConfig, Vote};
+use crate::proto::peer::raft_client::RaftClient;
+
+type Failed = RPCError<TypeConfig>;
+type Appended = Result<StreamAppendResult<TypeConfig>, Failed>;
+
+/// Pauses between attempts to reach a member that does not answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes the ways to other members.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) links: Links,
+    /// Told when a member says that we are none any more.
+    pub(crate) removal: Removal,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = ToPeer;
+
+    async fn new_client(&mut self, target: u64, node: &Peer) -> ToPeer {
+        self.links.add(target, node);
+        ToPeer { network: self.clone(), local: self.links.identity().member.0, target }
+    }
+}
+
+/// The way to one member.
+pub(crate) struct ToPeer {
+    network: Network,
+    local: u64,
+    target: u64,
+}
+
+impl ToPeer {
+    fn client(&self) -> Result<RaftClient<PeerChannel>, Failed> {
+        let channel = self.network.links.to(self.target).ok_or_else(|| self.unknown())?;
+        Ok(RaftClient::new(channel).max_decoding_message_size(usize::MAX))
+    }
+
+    fn unknown(&self) -> Failed {
+        self.unreachable("it is no member any more, or its addresses are not known yet")
+    }
+
+    fn unreachable(&self, why: impl std::fmt::Display) -> Failed {
+        let target = self.target;
+        Unreachable::new(&AnyError::error(format!("member {target:x}: {why}"))).into()
+    }
+
+    /// What a call that failed means.
+    fn failed(&self, status: &Status) -> Failed {
+        if says_removed(status) {
+            self.network.removal.heard();
+        }
+        self.unreachable(format_args!("{:?}: {}", status.code(), status.message()))
+    }
+
+    fn malformed(&self, error: &Malformed) -> Failed {
+        self.unreachable(error)
+    }
+
+    /// Waits for an answer as long as openraft does.
+    async fn within<T>(
+        &self,
+        action: RPCTypes,
+        option: &RPCOption,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failed> {
+        let limit = option.soft_ttl();
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(|status| self.failed(&status)),
+            Err(_) => Err(Timeout {
+                action,
+                id: self.local,
+                target: self.target,
+                timeout: limit,
+            }
+            .into()),
+        }
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for ToPeer {
+    type SnapshotData = SnapshotHandle;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Failed> {
+        let once = futures::stream::iter([request]);
+        let mut answers = self.stream_append(once, option.clone()).await?;
+        let answer = tokio::time::timeout(option.soft_ttl(), answers.next()).await;
+        drop(answers);
+        match answer {
+            Ok(Some(result)) => result.map(AppendEntriesResponse::from),
+            Ok(None) => Err(self.unreachable("no answer to an append")),
+            Err(_) => Err(self.unreachable("no answer to an append in time")),
+        }
+    }
+
+    /// One stream of requests and one of answers. The first request may come late, and so may any
+    /// answer: that the other end is alive, the connection itself looks after.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Appended>, Failed>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let mut client = self.client()?;
+            let requests = input.map(|request| wire::from_append(&request));
+            let call = client.append(requests);
+            let answers = self.within(RPCTypes::AppendEntries, &option, call).await?.into_inner();
+            let this = &*self;
+            let answers = answers.map(move |answer| {
+                let answer = answer.map_err(|status| this.failed(&status))?;
+                wire::to_appended(answer).map_err(|error| this.malformed(&error))
+            });
+            Ok(answers.boxed())
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failed> {
+        let mut client = self.client()?;
+        let call = client.vote(wire::from_vote_request(&request));
+        let answer = self.within(RPCTypes::Vote, &option, call).await?;
+        wire::to_vote_answer(answer.get_ref()).map_err(|error| self.malformed(&error))
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failed> {
+        let mut client = self.client()?;
+        let call = client.pre_vote(wire::from_vote_request(&request));
+        let answer = self.within(RPCTypes::Vote, &option, call).await?;
+        wire::to_vote_answer(answer.get_ref()).map_err(|error| self.malformed(&error))
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        _vote: Vote,
+        _snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
+        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        Err(self.unreachable("snapshots do not travel yet").into())
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Failed> {
+        let mut client = self.client()?;
+        let call = client.transfer_leader(wire::from_transfer(&request));
+        let answer = self.within(RPCTypes::TransferLeader, &option, call).await?;
+        wire::to_transferred(answer.get_ref(), &request).map_err(|error| self.malformed(&error))
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| {
+            Some((*pause * 2).min(LONGEST_PAUSE))
+        });
+        Some(Backoff::new(pauses))
+    }
+}

@@ -1,0 +1,192 @@
+//! What this member does for the others: the receiving side of Raft, and for members that do not lead,
+//! the way into the log.
+
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use openraft::errors::ClientWriteError;
+use openraft::ReadPolicy;
+use openraft::raft::{AppendEntriesRequest, ClientWriteResult};
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::guard::Guard;
+use super::link::PeerIdentity;
+use super::wire;
+use crate::consensus::members::{self, Change, Changes};
+use crate::consensus::node::Core;
+use crate::consensus::proposer::Shared;
+use crate::consensus::ticket::Ticket;
+use crate::consensus::types::{Proposal, TypeConfig};
+use crate::proto::peer::raft_server::{Raft, RaftServer};
+use crate::proto::peer::{
+    AppendAnswer, AppendRequest, ChangeAnswer, ChangeRequest, ProposeAnswer, ProposeRequest,
+    ReadIndexAnswer, ReadIndexRequest, SnapshotAnswer, SnapshotPiece, TransferAnswer,
+    TransferRequest, VoteAnswer, VoteRequest,
+};
+use crate::state::Reader;
+use crate::types::ids::MemberId;
+
+/// Room in a message beside the largest request: other entries of the same batch, and a few more.
+const BESIDE: usize = 16 << 20;
+
+/// Serves the other members. Clones are one service.
+#[derive(Clone)]
+pub struct PeerService {
+    core: Core,
+    shared: Arc<Shared>,
+    changes: Changes,
+    guard: Guard,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl PeerService {
+    pub(crate) fn new(
+        core: Core,
+        shared: Arc<Shared>,
+        changes: Changes,
+        identity: PeerIdentity,
+        reader: Reader,
+    ) -> Self {
+        Self { core, shared, changes, guard: Guard::new(identity, reader) }
+    }
+
+    /// The service as the HTTP server takes it.
+    pub fn server(&self) -> RaftServer<Self> {
+        let most = self.shared.limits.request_bytes.saturating_add(BESIDE);
+        RaftServer::new(self.clone()).max_decoding_message_size(most)
+    }
+
+    /// The member that makes a call, if it may.
+    ///
+    /// # Errors
+    /// What to tell it.
+    pub fn admit<T>(&self, request: &Request<T>) -> Result<MemberId, Status> {
+        self.guard.admit(request.metadata())
+    }
+
+    fn leads(&self) -> bool {
+        self.shared.leadership.borrow().is_leader
+    }
+}
+
+#[tonic::async_trait]
+impl Raft for PeerService {
+    type AppendStream = Answers<AppendAnswer>;
+    type SnapshotStream = Answers<SnapshotAnswer>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        self.admit(&request)?;
+        // The stream ends with the first message that is lost or none; the sender begins another.
+        let requests =
+            request.into_inner().scan((), |(), message| ready(readable(message.ok())));
+        let answers = self.core.stream_append(requests);
+        let answers = answers.map(|answer| answer.map(wire::from_appended).map_err(|e| gone(&e)));
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteAnswer>, Status> {
+        self.admit(&request)?;
+        let request = wire::to_vote_request(request.get_ref()).map_err(|e| malformed(&e))?;
+        let answer = self.core.vote(request).await.map_err(|error| gone(&error))?;
+        Ok(Response::new(wire::from_vote_answer(&answer)))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<VoteRequest>,
+    ) -> Result<Response<VoteAnswer>, Status> {
+        self.admit(&request)?;
+        let request = wire::to_vote_request(request.get_ref()).map_err(|e| malformed(&e))?;
+        let answer = self.core.pre_vote(request).await.map_err(|error| gone(&error))?;
+        Ok(Response::new(wire::from_vote_answer(&answer)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferRequest>,
+    ) -> Result<Response<TransferAnswer>, Status> {
+        self.admit(&request)?;
+        let request = wire::to_transfer(request.get_ref()).map_err(|e| malformed(&e))?;
+        let answer = self.core.handle_transfer_leader(request).await.map_err(|e| gone(&e))?;
+        Ok(Response::new(wire::from_transferred(answer)))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<SnapshotPiece>>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.admit(&request)?;
+        Err(Status::unimplemented("snapshots do not travel yet"))
+    }
+
+    async fn propose(
+        &self,
+        request: Request<ProposeRequest>,
+    ) -> Result<Response<ProposeAnswer>, Status> {
+        self.admit(&request)?;
+        let proposal = Proposal::read(request.into_inner().record)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if !self.leads() {
+            return Ok(Response::new(ProposeAnswer { not_leader: true }));
+        }
+        let (done, committed) = oneshot::channel();
+        let ticket = Ticket::new(move |result: ClientWriteResult<TypeConfig>| {
+            // Who asked may have gone away.
+            let _ = done.send(result.map(|_| ()));
+        });
+        self.core.client_write_ff(proposal, Some(ticket)).await.map_err(|error| gone(&error))?;
+        match committed.await {
+            Ok(Ok(())) => Ok(Response::new(ProposeAnswer { not_leader: false })),
+            Ok(Err(ClientWriteError::LogEntryDiscarded(_))) => {
+                Err(Status::aborted("another leader decides what becomes of the batch"))
+            }
+            Ok(Err(_)) => Ok(Response::new(ProposeAnswer { not_leader: true })),
+            Err(_) => Err(Status::unavailable("the member is stopping")),
+        }
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<ReadIndexRequest>,
+    ) -> Result<Response<ReadIndexAnswer>, Status> {
+        self.admit(&request)?;
+        let answer = match self.core.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            // Openraft counts entries from zero.
+            Ok(read) => ReadIndexAnswer { not_leader: false, index: read.read_log_id().index() + 1 },
+            Err(_) => ReadIndexAnswer { not_leader: true, index: 0 },
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<ChangeRequest>,
+    ) -> Result<Response<ChangeAnswer>, Status> {
+        self.admit(&request)?;
+        let change = Change::read(request.into_inner())
+            .ok_or_else(|| Status::invalid_argument("a change of members that names none"))?;
+        let decided = self.changes.decide(&change).await;
+        Ok(Response::new(members::answer(decided)))
+    }
+}
+
+fn readable(message: Option<AppendRequest>) -> Option<AppendEntriesRequest<TypeConfig>> {
+    wire::to_append(message?)
+        .inspect_err(|error| tracing::warn!(%error, "dropped a stream of another member"))
+        .ok()
+}
+
+fn malformed(error: &wire::Malformed) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn gone(error: &impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("consensus has stopped: {error}"))
+}
