@@ -59,6 +59,8 @@ points! {
     CompactionDone "compaction-done" "The last step of a compaction is committed."
     PersistBefore "persist-before" "The state is about to be made durable."
     PersistAfter "persist-after" "The state is durable, the log is not cut yet."
+    AdoptBefore "adopt-before" "A received state is durable and about to become the valid one."
+    AdoptSwitched "adopt-switched" "A received state is the valid one, the old one is still worked with."
     CheckpointBegun "checkpoint-begun" "An index checkpoint is due."
     CheckpointPersisted "checkpoint-persisted" "The state an index checkpoint stands for is durable."
     CheckpointWritten "checkpoint-written" "An index checkpoint is written under its temporary name."

@@ -17,7 +17,7 @@ use crate::types::url::Url;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("wal_header", wal::header),
     ("wal_frame", wal::frame),
     ("wal_segment", wal::segment),
@@ -26,6 +26,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("record", state::record),
     ("tables", state::tables),
     ("checkpoint", state::checkpoint),
+    ("piece", state::piece),
     ("log_entry", consensus::entry),
     ("config_file", config::file),
     ("flags", config::flags),

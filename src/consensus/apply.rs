@@ -206,7 +206,9 @@ fn state_entry(entry: LogEntry) -> Entry {
         EntryPayload::Blank => Payload::Blank,
         EntryPayload::Normal(proposal) => Payload::Batch(Arc::clone(proposal.batch())),
         EntryPayload::Membership(membership) => {
-            Payload::Membership(encode_membership(&StoredMembership::new(Some(log_id), membership)))
+            let members = membership.nodes().map(|(id, _)| MemberId(*id)).collect();
+            let record = encode_membership(&StoredMembership::new(Some(log_id), membership));
+            Payload::Membership { record, members }
         }
     };
     Entry { log_id: encode_log_id(log_id), index: position(log_id), payload }

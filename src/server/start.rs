@@ -12,7 +12,7 @@ use crate::bootstrap::{Identity, plan};
 use crate::config::{Config, MetricsMode};
 use crate::consensus::{self, Node, PeerIdentity, Rules, Settings};
 use crate::failpoint::scaled;
-use crate::state::{self, Machine, Pace, Reader};
+use crate::state::{self, Intake, Machine, Pace, Reader};
 use crate::storage::datadir::DataDir;
 use crate::storage::engine::{self, Engine};
 use crate::storage::space::{Room, Space};
@@ -32,8 +32,6 @@ use crate::watch::Hub;
 const WAL_CACHE: usize = 4 << 20;
 /// How often a start that waits for space looks again.
 const LOOK_FOR_SPACE: Duration = Duration::from_millis(500);
-/// File of the index checkpoint in its folder.
-const CHECKPOINT: &str = "checkpoint";
 
 /// A node that serves.
 pub(super) struct Running {
@@ -192,8 +190,10 @@ fn open_state(
 ) -> Result<(Machine, Reader), ServerError> {
     let options = engine::Options { space: stores.space.clone(), ..engine::Options::default() };
     let engine = Engine::open(&stores.data_dir.state(), &options)?;
+    let generations = stores.data_dir.generations();
     let options = state::Options {
-        checkpoint: Some(stores.data_dir.checkpoint().join(CHECKPOINT)),
+        checkpoint: Some(generations.checkpoint()),
+        intake: Some(Intake { generations, engine: options }),
         quota: config.member.quota_backend_bytes,
         pace: pace(config),
         supervisor: Some(supervisor.clone()),

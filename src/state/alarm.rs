@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::changes::Changes;
 use crate::proto::etcdserverpb::{AlarmMember, AlarmType};
-use crate::storage::engine::{Batch, Space};
+use crate::storage::engine::Space;
 
 /// The alarms that are raised; a copy is published to readers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,10 +31,10 @@ impl Alarms {
         &mut self,
         member: u64,
         kind: AlarmType,
-        batch: &mut Batch,
+        changes: &mut Changes,
     ) -> AlarmMember {
         if self.raised.insert((member, kind as i32)) {
-            batch.put(Space::Alarms, &storage_key(member, kind as i32), b"");
+            changes.put(Space::Alarms, &storage_key(member, kind as i32), b"");
         }
         message(member, kind as i32)
     }
@@ -43,10 +44,10 @@ impl Alarms {
         &mut self,
         member: u64,
         kind: AlarmType,
-        batch: &mut Batch,
+        changes: &mut Changes,
     ) -> Option<AlarmMember> {
         self.raised.remove(&(member, kind as i32)).then(|| {
-            batch.delete(Space::Alarms, &storage_key(member, kind as i32));
+            changes.delete(Space::Alarms, &storage_key(member, kind as i32));
             message(member, kind as i32)
         })
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::StateError;
-use super::machine::Options;
 use super::meta::Compactions;
 use super::mvcc::checkpoint::{self, CheckpointError, Stamp};
 use super::mvcc::index::Root;
 use super::mvcc::write::Writer;
+use super::options::Options;
 use crate::failpoint::{self, Point};
 use crate::storage::engine::Engine;
 use crate::tasks::{Stage, Supervisor};
@@ -38,6 +38,13 @@ impl Checkpoints {
             compacted: stamp.map_or(-1, |stamp| stamp.compacted),
             busy: Arc::default(),
         }
+    }
+
+    /// Begins anew with another file, if there was one, for a state that replaces the present one. A
+    /// checkpoint that is being written goes to the old file.
+    pub(super) fn move_to(&mut self, path: PathBuf) {
+        self.path = self.path.is_some().then_some(path);
+        (self.newest, self.compacted, self.busy) = (0, -1, Arc::default());
     }
 
     /// Begins a checkpoint if one is due. Call it only between sweeps: a half swept index would

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::proto::internal::ProposalBatch;
+use crate::types::ids::MemberId;
 
 /// One committed log entry.
 #[derive(Clone, Debug)]
@@ -22,8 +23,13 @@ pub struct Entry {
 pub enum Payload {
     /// Nothing; a new leader's first entry.
     Blank,
-    /// The cluster's members as their owner encodes them; kept and given back, never read.
-    Membership(Bytes),
+    /// A configuration of the cluster.
+    Membership {
+        /// As its owner encodes it; kept and given back, never read.
+        record: Bytes,
+        /// The ids of all members it names, voters and learners.
+        members: Vec<MemberId>,
+    },
     /// Requests of clients.
     Batch(Arc<ProposalBatch>),
 }

@@ -7,8 +7,11 @@ use super::membership::Members;
 use super::meta::Progress;
 use super::mvcc::index::checkpoint;
 use super::mvcc::record;
+use super::piece::{self, Body, Builder, Piece, Totals};
+use super::rolling::Rolling;
 use crate::proto::internal::MemberAttributes;
 use crate::proto::mvccpb::KeyValue;
+use crate::storage::engine::Space;
 use crate::types::fuzz::{Seed, in_folder};
 use crate::types::revision::Revision;
 
@@ -24,6 +27,7 @@ pub(crate) fn record(bytes: &[u8]) {
 /// What stands beside the records: progress, members, alarms. The first byte parts key and value.
 pub(crate) fn tables(bytes: &[u8]) {
     let _ = Progress::decode(&Bytes::copy_from_slice(bytes));
+    let _ = Rolling::decode(&Bytes::copy_from_slice(bytes));
     let (mut members, mut alarms) = (Members::default(), Alarms::default());
     let Some((length, rest)) = bytes.split_first() else { return };
     let (key, value) = rest.split_at_checked(usize::from(*length)).unwrap_or((rest, &[]));
@@ -41,6 +45,24 @@ pub(crate) fn checkpoint(bytes: &[u8]) {
     });
 }
 
+/// A piece of another member's state, and the pairs in one, which no checksum guards here.
+pub(crate) fn piece(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    piece::pairs(bytes.clone()).for_each(drop);
+    let Ok(read) = Piece::decode(bytes.clone()) else { return };
+    match read.body {
+        Body::End(totals) => assert_eq!(piece::end(read.image, read.number, totals), bytes),
+        Body::Pairs(body) => {
+            let mut again = Builder::new(read.image, read.number);
+            let pushed = piece::pairs(body).try_for_each(|pair| {
+                let (space, key, value) = pair.ok()?;
+                again.push(space, &key, &value)
+            });
+            assert!(pushed.is_none() || again.finish() == bytes);
+        }
+    }
+}
+
 pub(crate) fn seeds() -> Vec<Seed> {
     use prost::Message;
     let kv = KeyValue {
@@ -54,9 +76,16 @@ pub(crate) fn seeds() -> Vec<Seed> {
     let attributes =
         MemberAttributes { member_id: 1, name: "n".into(), client_urls: vec!["http://a:1".into()] };
     let members = [&[8][..], &1_u64.to_be_bytes(), &attributes.encode_to_vec()].concat();
+    let mut pairs = Builder::new(7, 0);
+    // An empty piece is one as well, if they should not fit.
+    let _ = pairs.push(Space::Records, &Revision::new(3, 0).to_bytes(), &record::encode(&kv));
+    let _ = pairs.push(Space::Meta, b"progress", b"value");
+    let totals = Totals { pieces: 2, pairs: 2, sum: 99 };
     let mut seeds = vec![
         Seed::new("record", "put", record::encode(&kv).to_vec()),
         Seed::new("tables", "member", members),
+        Seed::new("piece", "pairs", pairs.finish().to_vec()),
+        Seed::new("piece", "end", piece::end(7, 1, totals).to_vec()),
     ];
     let mut index = super::mvcc::index::Index::new();
     for number in 0..40 {

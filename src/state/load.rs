@@ -1,6 +1,7 @@
-//! Reading leases, alarms and members back from storage.
+//! Reading a whole state back from storage.
 
 use std::ops::{Bound, ControlFlow};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,36 +10,114 @@ use super::alarm::Alarms;
 use super::apply::Tables;
 use super::error::StateError;
 use super::lease::{Lease, Leases};
-use super::machine::Options;
 use super::membership::Members;
-use super::meta::Compactions;
-use super::mvcc::index::Root;
-use super::mvcc::write::Writer;
-use super::quota;
+use super::meta::{self, Compactions, Progress};
+use super::mvcc::cache::ValueCache;
+use super::mvcc::checkpoint::Stamp;
+use super::mvcc::index::{Index, Root};
+use super::mvcc::record::Records;
+use super::mvcc::reopen;
+use super::mvcc::write::{Start, Writer};
+use super::rolling::Rolling;
 use crate::proto::internal;
 use crate::storage::engine::{Engine, Space};
 use crate::types::ids::LeaseId;
 use crate::types::range::KeyRange;
 
-/// Everything but the index, as it was stored.
-pub(super) fn tables(
-    engine: &Engine,
-    options: &Options,
-    writer: Writer,
+/// What there is to know of a state beside its tables.
+#[derive(Clone)]
+pub(super) struct Facts {
+    pub(super) progress: Progress,
+    pub(super) rolling: Rolling,
+    /// Whether anything was ever applied.
+    pub(super) started: bool,
+    /// The newest membership, opaque.
+    pub(super) membership: Option<Bytes>,
+    /// The id of the entry at which it was received from another member, opaque.
+    pub(super) received: Option<Bytes>,
+}
+
+/// A state as it was stored, its parts checked against each other.
+pub(super) struct Loaded {
+    pub(super) facts: Facts,
+    /// What the index checkpoint reflected, if one was used.
+    pub(super) stamp: Option<Stamp>,
+    /// Records read for the index.
+    pub(super) replayed: u64,
     compactions: Compactions,
-) -> Result<Tables, StateError> {
-    let leases = leases(engine)?;
-    attach(writer.view().root, &leases)?;
-    Ok(Tables {
-        writer,
-        leases: Arc::new(leases),
-        alarms: Arc::new(alarms(engine)?),
-        members: Arc::new(members(engine)?),
-        compactions,
-        lease_events: Vec::new(),
-        waiters: Vec::new(),
-        quota: quota::bytes(options.quota),
-    })
+    index: Index,
+    leases: Leases,
+    alarms: Alarms,
+    members: Members,
+}
+
+impl Loaded {
+    /// Reads the state in an engine; the index from `checkpoint` as far as that goes.
+    ///
+    /// # Errors
+    /// The store failed or holds what it should not.
+    pub(super) fn load(engine: &Engine, checkpoint: Option<&Path>) -> Result<Self, StateError> {
+        let stored = Progress::load(engine)?;
+        let started = stored.is_some();
+        let progress = stored.unwrap_or_default();
+        let mut compactions = Compactions::load(engine)?;
+        let reopened = reopen::reopen(engine, checkpoint, &progress, compactions)?;
+        if let Some(stamp) = reopened.stamp {
+            // An older sweep than the store's: the index still holds what the store has deleted.
+            compactions.finished = compactions.finished.min(stamp.compacted);
+        }
+        let leases = leases(engine)?;
+        attach(reopened.index.view(), &leases)?;
+        let facts = Facts {
+            rolling: Rolling::load(engine, &progress)?,
+            progress,
+            started,
+            membership: meta::membership(engine)?,
+            received: meta::received(engine)?,
+        };
+        Ok(Self {
+            facts,
+            stamp: reopened.stamp,
+            replayed: reopened.replayed,
+            compactions,
+            index: reopened.index,
+            leases,
+            alarms: alarms(engine)?,
+            members: members(engine)?,
+        })
+    }
+
+    /// Makes it something to work with. Its leases take the place of those in `leases`; `cache_bytes`
+    /// are for values, `quota` is in bytes.
+    pub(super) fn into_tables(
+        self,
+        engine: &Engine,
+        leases: Arc<Leases>,
+        cache_bytes: usize,
+        quota: u64,
+    ) -> (Facts, Tables) {
+        let records =
+            Arc::new(Records { engine: engine.clone(), cache: ValueCache::new(cache_bytes) });
+        let start = Start {
+            index: self.index,
+            revision: self.facts.progress.revision,
+            compacted: self.compactions.scheduled,
+            live: self.facts.progress.live,
+        };
+        leases.replace(self.leases);
+        let tables = Tables {
+            writer: Writer::new(start, Arc::clone(&records)),
+            records,
+            leases,
+            alarms: Arc::new(self.alarms),
+            members: Arc::new(self.members),
+            compactions: self.compactions,
+            lease_events: Vec::new(),
+            waiters: Vec::new(),
+            quota,
+        };
+        (self.facts, tables)
+    }
 }
 
 fn leases(engine: &Engine) -> Result<Leases, StateError> {

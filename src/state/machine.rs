@@ -1,6 +1,5 @@
 //! The machine: the single writer of the state. It lives on the apply thread.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,60 +8,28 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use super::apply::{self, Tables};
+use super::changes::Changes;
 use super::checkpoints::Checkpoints;
 use super::command::{Entry, Payload};
 use super::error::StateError;
 use super::late::EARLY_BYTES;
-use super::load;
-use super::meta::{self, Compactions, Progress};
+use super::load::{Facts, Loaded};
+use super::meta;
 use super::metrics::Metrics;
-use super::mvcc::cache::ValueCache;
 use super::mvcc::compaction::{Pace, Sweep};
 use super::mvcc::read::Meter;
 use super::mvcc::recent::Recent;
-use super::mvcc::record::Records;
-use super::mvcc::reopen;
-use super::mvcc::write::{Start, Writer};
+use super::options::Options;
 use super::outcome::Outcome;
+use super::quota;
 use super::reader::Reader;
+use super::receiver::Intake;
+use super::retired::Retired;
 use super::shared::{Published, Shared};
 use crate::failpoint::{self, Point};
 use crate::storage::engine::{Batch, Engine};
-use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
-
-/// How a machine is set up. Only `quota` changes what applying an entry does, as in etcd: it should
-/// be the same on every member.
-#[derive(Clone)]
-pub struct Options {
-    /// The file of the index checkpoint; none is kept without it.
-    pub checkpoint: Option<PathBuf>,
-    /// Memory for values of recent revisions, in bytes.
-    pub cache_bytes: usize,
-    /// Memory for recent events, in bytes.
-    pub recent_bytes: usize,
-    /// The space quota as configured: zero is the default, below zero is none.
-    pub quota: i64,
-    /// How fast compactions go.
-    pub pace: Pace,
-    /// Runs the writer of checkpoints; without one they are written in place.
-    pub supervisor: Option<Supervisor>,
-}
-
-impl Default for Options {
-    /// 64 MiB of values, 16 MiB of events, etcd's quota, compactions without pauses, no checkpoint.
-    fn default() -> Self {
-        Self {
-            checkpoint: None,
-            cache_bytes: 64 << 20,
-            recent_bytes: 16 << 20,
-            quota: 0,
-            pace: Pace::default(),
-            supervisor: None,
-        }
-    }
-}
 
 /// Lease events a slow subscriber may fall behind before it has to read the table anew.
 const LEASE_EVENTS: usize = 8192;
@@ -80,16 +47,16 @@ pub enum Upkeep {
 
 /// The replicated state and its single writer.
 pub struct Machine {
-    engine: Engine,
-    tables: Tables,
-    progress: Progress,
-    /// Whether anything was ever applied.
-    started: bool,
-    membership: Option<Bytes>,
-    sweep: Option<Sweep>,
+    pub(super) engine: Engine,
+    pub(super) tables: Tables,
+    pub(super) facts: Facts,
+    pub(super) sweep: Option<Sweep>,
     pace: Pace,
-    checkpoints: Checkpoints,
-    shared: Arc<Shared>,
+    pub(super) cache_bytes: usize,
+    intake: Option<Intake>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) retired: Retired,
+    pub(super) shared: Arc<Shared>,
     /// For durations in metrics; nothing that is applied sees it.
     clock: Clock,
     measured: Option<Instant>,
@@ -105,55 +72,38 @@ impl Machine {
         options: &Options,
         registry: &Registry,
     ) -> Result<(Self, Reader), StateError> {
-        let stored = Progress::load(&engine)?;
-        let started = stored.is_some();
-        let progress = stored.unwrap_or_default();
-        let mut compactions = Compactions::load(&engine)?;
-        let reopened =
-            reopen::reopen(&engine, options.checkpoint.as_deref(), &progress, compactions)?;
+        let loaded = Loaded::load(&engine, options.checkpoint.as_deref())?;
         tracing::info!(
-            revision = progress.revision,
-            applied_index = progress.applied,
-            replayed_records = reopened.replayed,
-            from_checkpoint = reopened.stamp.is_some(),
+            revision = loaded.facts.progress.revision,
+            applied_index = loaded.facts.progress.applied,
+            replayed_records = loaded.replayed,
+            from_checkpoint = loaded.stamp.is_some(),
             "state opened"
         );
-        if let Some(stamp) = reopened.stamp {
-            // An older sweep than the store's: the index still holds what the store has deleted.
-            compactions.finished = compactions.finished.min(stamp.compacted);
-        }
-        let records = Arc::new(Records {
-            engine: engine.clone(),
-            cache: ValueCache::new(options.cache_bytes),
-        });
-        let start = Start {
-            index: reopened.index,
-            revision: progress.revision,
-            compacted: compactions.scheduled,
-            live: progress.live,
-        };
-        let writer = Writer::new(start, Arc::clone(&records));
-        let tables = load::tables(&engine, options, writer, compactions)?;
+        let (stamp, quota) = (loaded.stamp, quota::bytes(options.quota));
+        let (facts, tables) =
+            loaded.into_tables(&engine, Arc::default(), options.cache_bytes, quota);
+        let (revision, compacted) = (facts.progress.revision, tables.compactions.scheduled);
         let shared = Arc::new(Shared {
-            records,
-            published: ArcSwap::from_pointee(snapshot(&tables, &progress)),
+            published: ArcSwap::from_pointee(snapshot(&tables, &facts)),
             leases: Arc::clone(&tables.leases),
             lease_events: broadcast::Sender::new(LEASE_EVENTS),
-            recent: Recent::new(progress.revision, compactions.scheduled, options.recent_bytes),
-            quota: tables.quota,
+            recent: Recent::new(revision, compacted, options.recent_bytes),
+            quota,
             metrics: Metrics::new(registry),
         });
         shared.metrics.cluster_version(tables.members.cluster_version());
         let reader = Reader::new(Arc::clone(&shared));
         let machine = Self {
-            membership: meta::membership(&engine)?,
-            checkpoints: Checkpoints::new(options, reopened.stamp),
             engine,
             tables,
-            progress,
-            started,
+            facts,
             sweep: None,
             pace: options.pace,
+            cache_bytes: options.cache_bytes,
+            intake: options.intake.clone(),
+            checkpoints: Checkpoints::new(options, stamp),
+            retired: Retired::new(options.supervisor.clone()),
             shared,
             clock: Clock,
             measured: None,
@@ -163,12 +113,23 @@ impl Machine {
 
     /// The id of the newest applied entry, as it was given; `None` before the first.
     pub fn applied(&self) -> Option<Bytes> {
-        self.started.then(|| self.progress.log_id.clone())
+        self.facts.started.then(|| self.facts.progress.log_id.clone())
     }
 
     /// The newest applied membership, as it was given.
     pub fn membership(&self) -> Option<Bytes> {
-        self.membership.clone()
+        self.facts.membership.clone()
+    }
+
+    /// If the whole state was received from another member: the id of the entry it was received at.
+    /// Equal to [`Self::applied`] as long as nothing was applied since.
+    pub fn received(&self) -> Option<Bytes> {
+        self.facts.received.clone()
+    }
+
+    /// Where states of other members are received, if this machine was given a place for it.
+    pub fn intake(&self) -> Option<Intake> {
+        self.intake.clone()
     }
 
     /// Applies entries in order, in one batch of the engine. Entries that were applied before are
@@ -178,7 +139,7 @@ impl Machine {
     /// The store failed or entries are missing: the process must stop, and the state in memory must
     /// not be used any more.
     pub fn apply(&mut self, entries: Vec<Entry>) -> Result<Vec<Option<Vec<Outcome>>>, StateError> {
-        let mut batch = self.engine.batch();
+        let mut changes = Changes::new(self.engine.batch(), self.facts.rolling);
         let compacted = self.tables.compactions.scheduled;
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut moved = false;
@@ -188,13 +149,16 @@ impl Machine {
                 outcomes.push(None);
                 continue;
             }
-            outcomes.push(self.apply_entry(&entry.payload, &mut batch, &early)?);
-            self.progress.applied = entry.index;
-            self.progress.log_id = entry.log_id;
-            self.started = true;
+            outcomes.push(self.apply_entry(&entry.payload, &mut changes, &early)?);
+            self.tables.writer.fold(&mut changes.rolling);
+            self.facts.progress.applied = entry.index;
+            self.facts.progress.log_id = entry.log_id;
+            self.facts.started = true;
             moved = true;
         }
         if moved {
+            let (batch, rolling) = changes.into_parts();
+            self.facts.rolling = rolling;
             self.commit(batch)?;
         }
         if self.tables.compactions.scheduled > compacted {
@@ -205,10 +169,10 @@ impl Machine {
 
     /// Whether an entry is the next one; `false` if it has been applied.
     fn follows(&self, index: u64) -> Result<bool, StateError> {
-        if !self.started {
+        if !self.facts.started {
             return Ok(true);
         }
-        let expected = self.progress.applied + 1;
+        let expected = self.facts.progress.applied + 1;
         if index > expected {
             return Err(StateError::Gap { expected, got: index });
         }
@@ -218,21 +182,22 @@ impl Machine {
     fn apply_entry(
         &mut self,
         payload: &Payload,
-        batch: &mut Batch,
+        changes: &mut Changes,
         early: &Meter,
     ) -> Result<Option<Vec<Outcome>>, StateError> {
         match payload {
             Payload::Blank => Ok(None),
-            Payload::Membership(membership) => {
-                meta::store_membership(membership, batch);
-                self.membership = Some(membership.clone());
+            Payload::Membership { record, members } => {
+                meta::store_membership(record, changes.apart());
+                self.facts.membership = Some(record.clone());
+                Arc::make_mut(&mut self.tables.members).configure(members, changes);
                 Ok(None)
             }
             Payload::Batch(proposal) => {
                 let mut outcomes = Vec::with_capacity(proposal.requests.len());
                 let mut begun = self.clock.now();
                 for request in &proposal.requests {
-                    let outcome = apply::apply(&mut self.tables, batch, request, early)?;
+                    let outcome = apply::apply(&mut self.tables, changes, request, early)?;
                     let ended = self.clock.now();
                     self.shared.metrics.applied(request, &outcome, ended - begun);
                     begun = ended;
@@ -246,9 +211,10 @@ impl Machine {
     /// Commits what was staged, then shows it: readers never see what could still be lost.
     fn commit(&mut self, mut batch: Batch) -> Result<(), StateError> {
         self.tables.writer.flush(&mut batch);
-        self.progress.revision = self.tables.writer.visible();
-        self.progress.live = self.tables.writer.live();
-        self.progress.store(&mut batch);
+        self.facts.progress.revision = self.tables.writer.visible();
+        self.facts.progress.live = self.tables.writer.live();
+        self.facts.progress.store(&mut batch);
+        self.facts.rolling.store(self.facts.progress.applied, &mut batch);
         failpoint::hit(Point::ApplyUncommitted);
         self.write(batch)?;
         failpoint::hit(Point::ApplyCommitted);
@@ -270,8 +236,9 @@ impl Machine {
         Ok(())
     }
 
-    fn publish(&self) {
-        let state = snapshot(&self.tables, &self.progress);
+    /// Shows the present state to readers.
+    pub(super) fn publish(&self) {
+        let state = snapshot(&self.tables, &self.facts);
         let before = self.shared.published.swap(Arc::new(state));
         let state = self.shared.published.load();
         self.shared.metrics.published(&state);
@@ -302,14 +269,14 @@ impl Machine {
         }
         self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
         self.measure();
-        Ok(Upkeep::Done)
+        Ok(self.retired.tidy().map_or(Upkeep::Done, |wait| Upkeep::Rest(now + wait)))
     }
 
     /// Does the next step of a compaction.
     fn sweep(&mut self, mut sweep: Sweep, begun: Instant) -> Result<(), StateError> {
         let mut batch = self.engine.batch();
         let deleted = sweep.deleted;
-        let (writer, records) = (&mut self.tables.writer, &self.shared.records);
+        let (writer, records) = (&mut self.tables.writer, &self.tables.records);
         if sweep.search(writer) {
             self.shared.metrics.compaction_index_step(self.clock.now() - begun);
         }
@@ -318,9 +285,9 @@ impl Machine {
             self.tables.compactions.finished = sweep.at;
             self.tables.compactions.store(&mut batch);
         }
-        if self.started {
-            self.progress.live = self.tables.writer.live();
-            self.progress.store(&mut batch);
+        if self.facts.started {
+            self.facts.progress.live = self.tables.writer.live();
+            self.facts.progress.store(&mut batch);
         }
         failpoint::hit(Point::CompactionUncommitted);
         self.write(batch)?;
@@ -354,8 +321,14 @@ impl Machine {
         }
     }
 
+    /// As [`Self::measure`], without waiting for the moment.
+    pub(super) fn measure_anew(&mut self) {
+        self.measured = None;
+        self.measure();
+    }
+
     /// Wakes those who wait for a compaction up to `finished`.
-    fn release(&mut self, finished: i64) {
+    pub(super) fn release(&mut self, finished: i64) {
         let waiters = std::mem::take(&mut self.tables.waiters);
         for waiter in waiters {
             if waiter.at <= finished {
@@ -396,12 +369,15 @@ impl Machine {
     }
 }
 
-fn snapshot(tables: &Tables, progress: &Progress) -> Published {
+fn snapshot(tables: &Tables, facts: &Facts) -> Published {
+    let progress = &facts.progress;
     Published {
+        records: Arc::clone(&tables.records),
         root: tables.writer.root(),
         revision: progress.revision,
         compacted: tables.writer.compacted(),
         applied: progress.applied,
+        hash: facts.rolling.at(progress.applied),
         live: tables.writer.live(),
         alarms: Arc::clone(&tables.alarms),
         members: Arc::clone(&tables.members),

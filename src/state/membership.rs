@@ -1,11 +1,13 @@
-//! What members publish about themselves, and the version the cluster agreed on.
+//! Who belongs to the cluster and who no longer does, what members publish about themselves, and the
+//! version the cluster agreed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 
+use super::changes::Changes;
 use crate::proto::internal::MemberAttributes;
-use crate::storage::engine::{Batch, Space};
+use crate::storage::engine::Space;
 use crate::types::ids::MemberId;
 
 /// What one member published once it served. Peer addresses are not here: they belong to the
@@ -18,15 +20,22 @@ pub struct Published {
     pub client_urls: Vec<String>,
 }
 
-/// The published facts of all members; a copy is published to readers.
+/// The members, as far as the state remembers them; a copy is published to readers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
     published: BTreeMap<MemberId, Published>,
     cluster_version: Option<String>,
+    /// Everybody the newest configuration names; empty where an earlier release applied it.
+    present: BTreeSet<MemberId>,
+    /// Everybody an earlier configuration named and a later one did not.
+    removed: BTreeSet<MemberId>,
 }
 
 /// Where the cluster version is stored; kept beside the 8-byte member ids.
 const VERSION_KEY: &[u8] = b"cluster_version";
+/// Where the ids of the present and of the removed members are stored, ascending.
+const PRESENT_KEY: &[u8] = b"present";
+const REMOVED_KEY: &[u8] = b"removed";
 
 impl Members {
     /// What a member published; `None` before it first served.
@@ -44,16 +53,55 @@ impl Members {
         self.cluster_version.as_deref()
     }
 
-    /// Takes what a member published, here and into the batch.
-    pub(in crate::state) fn publish(&mut self, attributes: &MemberAttributes, batch: &mut Batch) {
+    /// Whether a member was removed. That is for ever: an id never comes back.
+    pub fn is_removed(&self, id: MemberId) -> bool {
+        self.removed.contains(&id)
+    }
+
+    /// Everybody who was removed, ascending by id.
+    pub fn removed(&self) -> impl Iterator<Item = MemberId> {
+        self.removed.iter().copied()
+    }
+
+    /// Takes a new configuration, here and into the batch: `members` are all it names, voters and
+    /// learners. What the others published goes.
+    pub(in crate::state) fn configure(&mut self, members: &[MemberId], changes: &mut Changes) {
+        let present: BTreeSet<MemberId> = members.iter().copied().collect();
+        if present == self.present {
+            return;
+        }
+        let gone: Vec<MemberId> = self.present.difference(&present).copied().collect();
+        for id in &gone {
+            if self.published.remove(id).is_some() {
+                changes.delete(Space::Members, &id.0.to_be_bytes());
+            }
+        }
+        if !gone.is_empty() {
+            self.removed.extend(gone);
+            changes.put(Space::Members, REMOVED_KEY, &write_ids(&self.removed));
+        }
+        changes.put(Space::Members, PRESENT_KEY, &write_ids(&present));
+        self.present = present;
+    }
+
+    /// Takes what a member published, here and into the batch. What a removed one says is not heard:
+    /// it may have said it before it was removed.
+    pub(in crate::state) fn publish(
+        &mut self,
+        attributes: &MemberAttributes,
+        changes: &mut Changes,
+    ) {
         let id = attributes.member_id;
-        batch.put(Space::Members, &id.to_be_bytes(), &attributes.encode_to_vec());
+        if self.is_removed(MemberId(id)) {
+            return;
+        }
+        changes.put(Space::Members, &id.to_be_bytes(), &attributes.encode_to_vec());
         self.published.insert(MemberId(id), read(attributes.clone()));
     }
 
     /// Takes the version the cluster agreed on, here and into the batch.
-    pub(in crate::state) fn set_cluster_version(&mut self, version: &str, batch: &mut Batch) {
-        batch.put(Space::Members, VERSION_KEY, version.as_bytes());
+    pub(in crate::state) fn set_cluster_version(&mut self, version: &str, changes: &mut Changes) {
+        changes.put(Space::Members, VERSION_KEY, version.as_bytes());
         self.cluster_version = Some(version.to_owned());
     }
 
@@ -63,11 +111,25 @@ impl Members {
             self.cluster_version = Some(String::from_utf8_lossy(value).into_owned());
             return true;
         }
+        if key == PRESENT_KEY || key == REMOVED_KEY {
+            let Some(ids) = read_ids(value) else { return false };
+            *if key == PRESENT_KEY { &mut self.present } else { &mut self.removed } = ids;
+            return true;
+        }
         let Ok(id) = <[u8; 8]>::try_from(key) else { return false };
         let Ok(attributes) = MemberAttributes::decode(value) else { return false };
         self.published.insert(MemberId(u64::from_be_bytes(id)), read(attributes));
         true
     }
+}
+
+fn write_ids(ids: &BTreeSet<MemberId>) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.0.to_be_bytes()).collect()
+}
+
+fn read_ids(bytes: &[u8]) -> Option<BTreeSet<MemberId>> {
+    let (ids, rest) = bytes.as_chunks::<8>();
+    rest.is_empty().then(|| ids.iter().map(|id| MemberId(u64::from_be_bytes(*id))).collect())
 }
 
 fn read(attributes: MemberAttributes) -> Published {
@@ -89,6 +151,10 @@ mod tests {
         assert!(members.restore(&7u64.to_be_bytes(), &attributes.encode_to_vec()));
         assert!(members.restore(VERSION_KEY, b"3.5.0"));
         assert!(!members.restore(b"odd", b""));
+        assert!(!members.restore(REMOVED_KEY, &[0; 9]));
+        assert!(members.restore(REMOVED_KEY, &[3_u64, 9].map(u64::to_be_bytes).concat()));
+        assert_eq!(members.removed().collect::<Vec<_>>(), [MemberId(3), MemberId(9)]);
+        assert!(members.is_removed(MemberId(9)) && !members.is_removed(MemberId(7)));
         assert_eq!(members.get(MemberId(7)).map(|one| one.name.as_str()), Some("one"));
         assert_eq!(members.cluster_version(), Some("3.5.0"));
     }

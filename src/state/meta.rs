@@ -43,6 +43,7 @@ impl Default for Compactions {
 const PROGRESS: &[u8] = b"progress";
 const COMPACTIONS: &[u8] = b"compactions";
 const MEMBERSHIP: &[u8] = b"membership";
+const RECEIVED: &[u8] = b"received";
 
 impl Progress {
     /// The stored progress; `None` before the first entry.
@@ -107,6 +108,16 @@ pub(super) fn store_membership(membership: &[u8], batch: &mut Batch) {
     batch.put(Space::Meta, MEMBERSHIP, membership);
 }
 
-fn damaged(what: &str, bytes: &[u8]) -> StateError {
+/// The id of the entry at which the state was received from another member; `None` if it never was.
+pub(super) fn received(engine: &Engine) -> Result<Option<Bytes>, StateError> {
+    Ok(engine.get(Space::Meta, RECEIVED)?)
+}
+
+/// Says that the state was received at this entry.
+pub(super) fn store_received(log_id: &[u8], batch: &mut Batch) {
+    batch.put(Space::Meta, RECEIVED, log_id);
+}
+
+pub(super) fn damaged(what: &str, bytes: &[u8]) -> StateError {
     StateError::Damaged { what: what.into(), why: format!("{} bytes do not read", bytes.len()) }
 }

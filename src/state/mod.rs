@@ -5,13 +5,16 @@
 //! map. [`machine::Machine`] is the single writer and lives on the apply thread; [`reader::Reader`]
 //! is for everybody else and never makes it wait.
 
+mod adopt;
 pub mod alarm;
 mod apply;
+mod changes;
 mod checkpoints;
 pub mod command;
 pub mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod image;
 mod late;
 pub mod lease;
 mod load;
@@ -20,18 +23,28 @@ pub mod membership;
 mod meta;
 mod metrics;
 pub mod mvcc;
+mod options;
 pub mod outcome;
+mod piece;
 pub mod quota;
 pub mod reader;
+pub mod receiver;
+mod retired;
+mod rolling;
 mod shared;
 
 pub use command::{Entry, Payload};
 pub use error::{ApplyError, ReadError, StateError};
+pub use image::Image;
 pub use late::Late;
-pub use machine::{Machine, Options, Upkeep};
+pub use machine::{Machine, Upkeep};
 pub use mvcc::compaction::Pace;
+pub use options::Options;
 pub use outcome::{Outcome, Response};
+pub use piece::PieceFault;
 pub use reader::Reader;
+pub use receiver::{Intake, ReceiveError, Received, Receiver, Taken};
+pub use rolling::AppliedHash;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ use super::mvcc::read::{self, Meter};
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Fetch;
 use super::outcome::Response;
+use super::rolling::AppliedHash;
 use super::shared::{Published, Shared};
 use super::{apply, quota};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
@@ -83,8 +84,7 @@ impl Reader {
         limit: usize,
     ) -> Result<RangeResponse, ReadError> {
         self.shared.metrics.range();
-        let records = &*self.shared.records;
-        self.read(|state| read::range(state.view(), records, request, &Meter::new(limit)))
+        self.read(|state| read::range(state.view(), &*state.records, request, &Meter::new(limit)))
     }
 
     /// Answers a range request in pieces of about `piece_bytes` that belong to one revision.
@@ -109,8 +109,9 @@ impl Reader {
         request: &TxnRequest,
         limit: usize,
     ) -> Result<TxnResponse, ReadError> {
-        let records = &*self.shared.records;
-        self.read(|state| apply::read_only(state.view(), records, request, &Meter::new(limit)))
+        self.read(|state| {
+            apply::read_only(state.view(), &*state.records, request, &Meter::new(limit))
+        })
     }
 
     /// The reply to a request that was applied here, with its late parts, as the state was then.
@@ -124,7 +125,8 @@ impl Reader {
         late: &[Late],
         limit: usize,
     ) -> Result<Response, ReadError> {
-        late::complete(&self.shared.records, response, late, limit).map_err(|error| {
+        let state = self.shared.published.load_full();
+        late::complete(&state.records, response, late, limit).map_err(|error| {
             let compacted = self.compacted();
             let taken = late.iter().any(|part| part.is_compacted(&error, compacted));
             if taken { ReadError::Compacted } else { error }
@@ -144,6 +146,11 @@ impl Reader {
     /// The index of the newest log entry whose effects can be read.
     pub fn applied_index(&self) -> u64 {
         self.shared.published.load().applied
+    }
+
+    /// The hash over everything applied so far, with the entry it stands at: both of the same moment.
+    pub fn applied_hash(&self) -> AppliedHash {
+        self.shared.published.load().hash
     }
 
     /// How many keys are live, and how many records the index refers to.
@@ -182,7 +189,7 @@ impl Reader {
             if modified - 1 < state.compacted {
                 return Ok(None);
             }
-            read::get_at(state.view(), &*self.shared.records, key, modified - 1)
+            read::get_at(state.view(), &*state.records, key, modified - 1)
         })
     }
 
@@ -196,7 +203,7 @@ impl Reader {
             if modified - 1 < state.compacted {
                 return Ok(None);
             }
-            Ok(Some(self.shared.records.fetch_kv(at)?))
+            Ok(Some(state.records.fetch_kv(at)?))
         })
     }
 
@@ -251,9 +258,10 @@ impl Reader {
 
     /// How much room the state takes.
     pub fn sizes(&self) -> Sizes {
-        let in_use = self.shared.published.load().live;
+        let state = self.shared.published.load();
+        let in_use = state.live;
         // What is still in memory has its place on disk assigned only when it is written there.
-        let allocated = self.shared.records.engine.disk_bytes().max(in_use);
+        let allocated = state.records.engine.disk_bytes().max(in_use);
         Sizes { allocated, in_use }
     }
 

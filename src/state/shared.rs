@@ -13,13 +13,17 @@ use super::mvcc::index::Root;
 use super::mvcc::read::View;
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Records;
+use super::rolling::AppliedHash;
 
-/// The state after one batch; replaced as a whole, so that a reader sees one revision.
+/// The state after one batch; replaced as a whole, so that a reader sees one revision, and records that
+/// belong to it.
 pub(super) struct Published {
+    pub(super) records: Arc<Records>,
     pub(super) root: Root,
     pub(super) revision: i64,
     pub(super) compacted: i64,
     pub(super) applied: u64,
+    pub(super) hash: AppliedHash,
     /// Bytes of all records, as the quota counts them.
     pub(super) live: u64,
     pub(super) alarms: Arc<Alarms>,
@@ -34,7 +38,6 @@ impl Published {
 
 /// Everything the machine and its readers share.
 pub(super) struct Shared {
-    pub(super) records: Arc<Records>,
     /// The only place where a new state becomes visible.
     pub(super) published: ArcSwap<Published>,
     pub(super) leases: Arc<Leases>,

@@ -5,7 +5,8 @@
 //! <data-dir>/format             format version, and whether the first start was completed
 //! <data-dir>/member/wal/        Raft log segments, unless a separate folder is given
 //! <data-dir>/member/state/N/    state database; CURRENT names the valid N
-//! <data-dir>/member/index/      checkpoint of the key index; may be deleted at any time
+//! <data-dir>/member/index/      checkpoints of the key index, checkpoint-N of state N; may be deleted
+//!                               at any time
 //! ```
 
 use std::ffi::OsStr;
@@ -19,12 +20,13 @@ use tracing::warn;
 
 use super::error::StorageError;
 use super::format::{self, Phase};
+use super::generations::Generations;
 use crate::failpoint::{self, Point};
 
 const LOCK: &str = "lock";
 const FORMAT: &str = "format";
 const MEMBER: &str = "member";
-const CURRENT: &str = "CURRENT";
+const INDEX: &str = "index";
 /// What an empty folder may hold: our lock, and what a file system's own root comes with.
 const IGNORED: [&str; 2] = [LOCK, "lost+found"];
 /// etcd allows nobody but the owner.
@@ -35,7 +37,7 @@ const MODE: u32 = 0o700;
 pub struct DataDir {
     root: PathBuf,
     wal: PathBuf,
-    generation: u64,
+    generations: Generations,
     identity: Option<Vec<u8>>,
     _locks: Vec<File>,
 }
@@ -65,19 +67,18 @@ impl DataDir {
             }
             Phase::Started(identity) => Some(identity),
         };
-        let mut dir =
-            Self { root: root.to_path_buf(), wal, generation: 0, identity, _locks: locks };
-        for folder in [member.clone(), dir.wal.clone(), member.join("state"), dir.checkpoint()] {
-            create_private(&folder)?;
+        let (state, index) = (member.join("state"), member.join(INDEX));
+        for folder in [&member, &wal, &state, &index] {
+            create_private(folder)?;
         }
-        dir.generation = dir.open_state()?;
-        for folder in [&dir.state_root(), &member, root] {
+        let generations = Generations::open(&state, &index, identity.is_some())?;
+        for folder in [&state, &member, root] {
             format::sync_dir(folder)?;
         }
-        if dir.identity.is_none() {
+        if identity.is_none() {
             failpoint::hit(Point::StartFolders);
         }
-        Ok(dir)
+        Ok(Self { root: root.to_path_buf(), wal, generations, identity, _locks: locks })
     }
 
     /// The directory itself.
@@ -92,12 +93,17 @@ impl DataDir {
 
     /// The folder of the valid state database.
     pub fn state(&self) -> PathBuf {
-        self.state_root().join(self.generation.to_string())
+        self.generations.state()
+    }
+
+    /// The folders of the state database, of which one is valid.
+    pub fn generations(&self) -> Generations {
+        self.generations.clone()
     }
 
     /// The folder for checkpoints of the key index.
     pub fn checkpoint(&self) -> PathBuf {
-        self.root.join(MEMBER).join("index")
+        self.root.join(MEMBER).join(INDEX)
     }
 
     /// What [`Self::mark_started`] was given, if the first start was ever completed.
@@ -114,69 +120,6 @@ impl DataDir {
         self.identity = Some(identity.to_vec());
         Ok(())
     }
-
-    /// An empty folder beside the valid state database, for building its replacement.
-    pub fn next_state(&self) -> Result<PathBuf, StorageError> {
-        let next = self.state_root().join((self.generation + 1).to_string());
-        clear(&next)?;
-        create_private(&next)?;
-        Ok(next)
-    }
-
-    /// Makes the folder of [`Self::next_state`] the valid one; its contents must be durable. The
-    /// old one is removed at the next open, because it may still be in use.
-    pub fn adopt_next_state(&mut self) -> Result<(), StorageError> {
-        let next = self.generation + 1;
-        format::sync_dir(&self.state_root())?;
-        let current = self.state_root().join(CURRENT);
-        format::write_atomically(&current, current_text(next).as_bytes())?;
-        self.generation = next;
-        Ok(())
-    }
-
-    fn state_root(&self) -> PathBuf {
-        self.root.join(MEMBER).join("state")
-    }
-
-    /// Finds the valid generation of the state database and removes the others.
-    fn open_state(&self) -> Result<u64, StorageError> {
-        let folder = self.state_root();
-        let current = folder.join(CURRENT);
-        let generation = match fs::read_to_string(&current) {
-            Ok(text) => read_current(&text).ok_or_else(|| StorageError::Damaged {
-                path: current.clone(),
-                why: "it does not hold a number and its checksum".to_owned(),
-            })?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.identity.is_none() => {
-                format::write_atomically(&current, current_text(1).as_bytes())?;
-                1
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let why = "it is missing, and it says which state is valid".to_owned();
-                return Err(StorageError::Damaged { path: current, why });
-            }
-            Err(e) => return Err(StorageError::io("read", &current)(e)),
-        };
-        for entry in list(&folder)? {
-            let number = entry.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok());
-            if number.is_some_and(|number| number != generation) {
-                fs::remove_dir_all(&entry).map_err(StorageError::io("remove", &entry))?;
-            }
-        }
-        create_private(&folder.join(generation.to_string()))?;
-        Ok(generation)
-    }
-}
-
-/// What CURRENT holds: the number decides what is removed, so that it must be beyond doubt.
-fn current_text(generation: u64) -> String {
-    let number = generation.to_string();
-    format!("{number} {:08x}\n", crc32c::crc32c(number.as_bytes()))
-}
-
-fn read_current(text: &str) -> Option<u64> {
-    let generation = text.split_once(' ')?.0.parse().ok()?;
-    (text == current_text(generation)).then_some(generation)
 }
 
 /// Claims a directory without a header, unless it has contents that somebody may miss.
@@ -221,7 +164,7 @@ fn lock(path: &Path) -> Result<File, StorageError> {
 }
 
 /// Creates a folder for the owner alone; warns about an existing one that is open to others.
-fn create_private(path: &Path) -> Result<(), StorageError> {
+pub(super) fn create_private(path: &Path) -> Result<(), StorageError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(MODE);
     builder.create(path).map_err(StorageError::io("create", path))?;
@@ -238,7 +181,7 @@ fn create_private(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Contents of a folder; empty if it does not exist.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
+pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

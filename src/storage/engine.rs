@@ -5,6 +5,7 @@
 //! fills them in again; [`Engine::persist`] is called before that log is purged.
 //! Only one thread may write.
 
+use std::fs;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,7 +130,9 @@ impl Engine {
         self.view().scan(space, from, to)
     }
 
-    /// Everything as of now. Old versions stay on disk while a view lives: do not keep one.
+    /// Everything as of now, in constant time. While a view lives, nothing that was there at its
+    /// moment or came since is given up: merged and deleted tables stay on disk, and memory buffers
+    /// written out since stay in memory too. Keep one no longer than it takes to read it.
     pub fn view(&self) -> View {
         View { engine: self.clone(), snapshot: self.inner.db.snapshot() }
     }
@@ -180,6 +183,22 @@ impl Engine {
     pub fn persist(&self) -> Result<(), StorageError> {
         let done = self.inner.db.persist(PersistMode::SyncAll);
         done.map_err(|error| self.unwritten("fsync", error))
+    }
+
+    /// Whether this is the only handle: no clone, view, scan or batch besides.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
+    /// Closes the database and removes its folder, unless somebody else still has a handle. A folder
+    /// that cannot be removed is only logged. Waits for merges under way.
+    pub fn remove(self) {
+        let Ok(inner) = Arc::try_unwrap(self.inner) else { return };
+        let dir = inner.dir.clone();
+        drop(inner);
+        if let Err(error) = fs::remove_dir_all(&dir) {
+            tracing::warn!(dir = %dir.display(), %error, "cannot remove a replaced state database");
+        }
     }
 
     /// Bytes of all tables plus the buffers not yet written as tables. Journals are not counted:

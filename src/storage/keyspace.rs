@@ -55,6 +55,11 @@ impl Space {
         }
     }
 
+    /// The space at a position of [`Self::ALL`], if there is one.
+    pub(crate) fn from_slot(slot: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(slot)).copied()
+    }
+
     pub(crate) fn tuning(self) -> KeyspaceCreateOptions {
         let options = KeyspaceCreateOptions::default();
         match self {

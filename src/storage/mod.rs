@@ -10,6 +10,7 @@ mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod generations;
 mod journal;
 mod keyspace;
 pub mod space;

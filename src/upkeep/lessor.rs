@@ -325,6 +325,7 @@ impl Inner {
             LeaseEvent::Checkpointed { id, remaining } => {
                 self.with_deadlines(|deadlines| deadlines.checkpointed(id, remaining));
             }
+            LeaseEvent::Replaced => self.catch_up(),
         }
     }
 
@@ -335,7 +336,9 @@ impl Inner {
             let mut gone: std::collections::HashSet<LeaseId> = deadlines.ids().collect();
             for lease in leases {
                 gone.remove(&lease.id);
-                if deadlines.contains(lease.id) {
+                // One with another time to live was ended and granted again meanwhile.
+                let granted = deadlines.remaining(lease.id).map(|(_, granted)| granted);
+                if granted == Some(lease.ttl) {
                     deadlines.checkpointed(lease.id, lease.remaining);
                 } else {
                     deadlines.grant(lease.id, lease.ttl, lease.remaining);

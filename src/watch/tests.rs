@@ -1,5 +1,7 @@
 //! The hub against a store in memory.
 
+mod adopt;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,10 +15,10 @@ impl Apply<'_> {
             (Ok(AlarmAction::Get), Ok(kind)) => alarms.list(kind),
             (Ok(AlarmAction::Activate | AlarmAction::Deactivate), Ok(AlarmType::None)) => vec![],
             (Ok(AlarmAction::Activate), Ok(kind)) => {
-                vec![Arc::make_mut(alarms).raise(request.member_id, kind, self.batch)]
+                vec![Arc::make_mut(alarms).raise(request.member_id, kind, self.changes)]
             }
             (Ok(AlarmAction::Deactivate), Ok(kind)) => {
-                let cleared = Arc::make_mut(alarms).clear(request.member_id, kind, self.batch);
+                let cleared = Arc::make_mut(alarms).clear(request.member_id, kind, self.changes);
                 cleared.into_iter().collect()
             }
             (Err(_), _) | (_, Err(_)) => vec![],

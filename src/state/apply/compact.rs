@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::{Apply, Waiter};
 use crate::proto::etcdserverpb::CompactionRequest;
 use crate::state::error::ApplyError;
+use crate::state::rolling::Change;
 
 impl Apply<'_> {
     /// Accepts a compaction. Gives something to wait on if the request wants to wait for the
@@ -21,7 +22,9 @@ impl Apply<'_> {
             return Err(ApplyError::FutureRevision);
         }
         self.tables.compactions.scheduled = at;
-        self.tables.compactions.store(self.batch);
+        // How far it has been carried out differs from member to member.
+        self.tables.compactions.store(self.changes.apart());
+        self.changes.rolling.add(Change::Compaction, &at.to_be_bytes(), &[]);
         self.tables.writer.set_compacted(at);
         Ok(request.physical.then(|| {
             let (done, wait) = oneshot::channel();

@@ -28,7 +28,7 @@ impl Apply<'_> {
         // Whoever proposes has raised it to the shortest that its timers allow; a second is what a
         // lease lives at the very least, whoever proposed it.
         let ttl = request.ttl.max(1);
-        self.tables.leases.store(Lease { id, ttl, remaining: 0 }, self.batch);
+        self.tables.leases.store(Lease { id, ttl, remaining: 0 }, self.changes);
         self.tables.lease_events.push(LeaseEvent::Granted { id, ttl });
         Ok(LeaseGrantResponse { id: id.0, ttl, ..LeaseGrantResponse::default() })
     }
@@ -42,7 +42,7 @@ impl Apply<'_> {
         for key in self.tables.leases.keys(id) {
             self.tables.writer.delete(&KeyRange::Single(key));
         }
-        self.tables.leases.remove(id, self.batch);
+        self.tables.leases.remove(id, self.changes);
         self.tables.lease_events.push(LeaseEvent::Revoked { id });
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Apply<'_> {
             let id = LeaseId(one.id);
             let Some(lease) = self.tables.leases.get(id) else { continue };
             let remaining = one.remaining_ttl;
-            self.tables.leases.store(Lease { remaining, ..lease }, self.batch);
+            self.tables.leases.store(Lease { remaining, ..lease }, self.changes);
             self.tables.lease_events.push(LeaseEvent::Checkpointed { id, remaining });
         }
     }

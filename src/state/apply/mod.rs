@@ -17,18 +17,19 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::alarm::Alarms;
+use super::changes::Changes;
 use super::error::{ApplyError, Failure, StateError};
 use super::late::{Late, Missing};
 use super::lease::{LeaseEvent, Leases};
 use super::membership::Members;
 use super::meta::Compactions;
 use super::mvcc::read::Meter;
+use super::mvcc::record::Records;
 use super::mvcc::write::Writer;
 use super::outcome::{Outcome, Response};
 use crate::proto::etcdserverpb::{DeleteRangeResponse, PutResponse, TxnResponse};
 use crate::proto::internal::Request;
 use crate::proto::internal::request::Op;
-use crate::storage::engine::Batch;
 
 pub(super) use txn::read_only;
 
@@ -41,6 +42,7 @@ pub(super) struct Waiter {
 /// All replicated state, and what a batch leaves behind for the machine.
 pub(super) struct Tables {
     pub(super) writer: Writer,
+    pub(super) records: Arc<Records>,
     pub(super) leases: Arc<Leases>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) members: Arc<Members>,
@@ -55,7 +57,7 @@ pub(super) struct Tables {
 /// One request being applied.
 struct Apply<'a> {
     tables: &'a mut Tables,
-    batch: &'a mut Batch,
+    changes: &'a mut Changes,
     /// How much of the answers may be read right away.
     early: &'a Meter,
     late: Vec<Late>,
@@ -69,11 +71,11 @@ struct Apply<'a> {
 /// The store failed: the process must stop. A refusal is an outcome.
 pub(super) fn apply(
     tables: &mut Tables,
-    batch: &mut Batch,
+    changes: &mut Changes,
     request: &Request,
     early: &Meter,
 ) -> Result<Outcome, StateError> {
-    let mut apply = Apply { tables, batch, early, late: Vec::new(), place: Vec::new() };
+    let mut apply = Apply { tables, changes, early, late: Vec::new(), place: Vec::new() };
     let mut physical = None;
     let result = match apply.run(request, &mut physical) {
         Ok(response) => Ok(response),
@@ -135,12 +137,12 @@ impl Apply<'_> {
             }
             Op::Alarm(alarm) => Ok(Response::Alarm(self.alarm(*alarm))),
             Op::MemberAttributes(attributes) => {
-                Arc::make_mut(&mut self.tables.members).publish(attributes, self.batch);
+                Arc::make_mut(&mut self.tables.members).publish(attributes, self.changes);
                 Ok(Response::Done)
             }
             Op::ClusterVersion(version) => {
                 let members = Arc::make_mut(&mut self.tables.members);
-                members.set_cluster_version(&version.version, self.batch);
+                members.set_cluster_version(&version.version, self.changes);
                 Ok(Response::Done)
             }
         }

@@ -8,7 +8,8 @@ use parking_lot::RwLock;
 use prost::Message;
 
 use crate::proto::internal;
-use crate::storage::engine::{Batch, Space};
+use crate::state::changes::Changes;
+use crate::storage::engine::Space;
 use crate::types::ids::LeaseId;
 
 /// A lease without its keys.
@@ -45,6 +46,9 @@ pub enum LeaseEvent {
         /// Seconds left; zero when it was renewed.
         remaining: i64,
     },
+    /// The whole table is another one, because the state was received from another member; whoever
+    /// follows it reads it anew.
+    Replaced,
 }
 
 #[derive(Debug)]
@@ -119,11 +123,19 @@ impl Leases {
         self.held.write().insert(lease.id, Held { lease, keys: BTreeSet::new() });
     }
 
+    /// Takes the place of all leases at once; keys are those of the others.
+    pub(in crate::state) fn replace(&self, others: Self) {
+        let others = others.held.into_inner();
+        let before = std::mem::replace(&mut *self.held.write(), others);
+        // It may be large: freed here, after the lock.
+        drop(before);
+    }
+
     /// Adds or replaces a lease, here and in the batch; its keys stay.
-    pub(in crate::state) fn store(&self, lease: Lease, batch: &mut Batch) {
+    pub(in crate::state) fn store(&self, lease: Lease, changes: &mut Changes) {
         let record =
             internal::Lease { id: lease.id.0, ttl: lease.ttl, remaining_ttl: lease.remaining };
-        batch.put(Space::Leases, &storage_key(lease.id), &record.encode_to_vec());
+        changes.put(Space::Leases, &storage_key(lease.id), &record.encode_to_vec());
         let mut held = self.held.write();
         match held.get_mut(&lease.id) {
             Some(known) => known.lease = lease,
@@ -132,8 +144,8 @@ impl Leases {
     }
 
     /// Removes a lease, here and in the batch. Its keys must have been deleted.
-    pub(in crate::state) fn remove(&self, id: LeaseId, batch: &mut Batch) {
-        batch.delete(Space::Leases, &storage_key(id));
+    pub(in crate::state) fn remove(&self, id: LeaseId, changes: &mut Changes) {
+        changes.delete(Space::Leases, &storage_key(id));
         self.held.write().remove(&id);
     }
 

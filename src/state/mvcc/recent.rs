@@ -96,6 +96,20 @@ impl Recent {
         self.compacted.send_replace(at);
     }
 
+    /// Forgets everything, because the store has become another one at `revision` that is compacted
+    /// at `compacted`. Whoever has not come so far reads from history.
+    pub(in crate::state) fn restart(&self, revision: i64, compacted: i64) {
+        let dropped = {
+            let mut ring = self.ring.write();
+            ring.first = revision + 1;
+            ring.bytes = 0;
+            std::mem::take(&mut ring.batches)
+        };
+        drop(dropped);
+        self.compacted.send_replace(compacted);
+        self.published.send_replace(revision);
+    }
+
     /// All transactions at or above main revision `rev`; `None` when some of them have been
     /// dropped, in which case read them from history.
     pub fn since(&self, rev: i64) -> Option<Vec<Arc<RevisionEvents>>> {
@@ -158,6 +172,18 @@ mod tests {
         recent.push(vec![batch(10, 10_000)]);
         assert_eq!(revisions(&recent, 10), None, "a batch above the budget is read from history");
         assert_eq!(revisions(&recent, 11), Some(vec![]));
+    }
+
+    #[test]
+    fn begun_anew_it_holds_nothing_from_before() {
+        let recent = Recent::new(1, -1, 1 << 20);
+        recent.push(vec![batch(2, 1), batch(3, 1)]);
+        recent.restart(9, 4);
+        assert_eq!((revisions(&recent, 3), revisions(&recent, 9)), (None, None));
+        assert_eq!(revisions(&recent, 10), Some(vec![]));
+        assert_eq!((*recent.revisions().borrow(), *recent.compactions().borrow()), (9, 4));
+        recent.push(vec![batch(10, 1)]);
+        assert_eq!(revisions(&recent, 10), Some(vec![10]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::record::{self, Fetch, Records, StoredKey};
 use crate::proto::mvccpb::event::EventType;
 use crate::proto::mvccpb::{Event, KeyValue};
 use crate::state::error::StateError;
+use crate::state::rolling::{Change, Rolling};
 use crate::storage::engine::{Batch, Space};
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
@@ -34,6 +35,8 @@ pub(in crate::state) struct Writer {
     live: u64,
     /// Ascending by revision; none of them is in the engine yet.
     staged: Vec<Staged>,
+    /// How many of them are in the rolling hash.
+    folded: usize,
     open: RevisionEvents,
     ended: Vec<Arc<RevisionEvents>>,
     /// Records this batch replaced; they leave the cache one batch later, when watchers that want
@@ -58,6 +61,7 @@ impl Writer {
             compacted: start.compacted,
             live: start.live,
             staged: Vec::new(),
+            folded: 0,
             open: no_events(),
             ended: Vec::new(),
             replaced: Vec::new(),
@@ -173,6 +177,15 @@ impl Writer {
         self.live = self.live.saturating_sub(bytes);
     }
 
+    /// Enters what was staged since the last call into the rolling hash.
+    pub(in crate::state) fn fold(&mut self, rolling: &mut Rolling) {
+        for one in self.staged.get(self.folded..).unwrap_or_default() {
+            let key = StoredKey::new(one.at, one.tombstone);
+            rolling.add(Change::Put(Space::Records), key.as_bytes(), &one.record);
+        }
+        self.folded = self.staged.len();
+    }
+
     /// Writes everything staged into the engine's batch.
     pub(in crate::state) fn flush(&self, batch: &mut Batch) {
         for one in &self.staged {
@@ -190,6 +203,7 @@ impl Writer {
         for at in replaced {
             self.records.cache.remove(at);
         }
+        self.folded = 0;
         for one in self.staged.drain(..) {
             if !one.tombstone {
                 self.records.cache.insert(one.at, &one.record);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -32,10 +33,14 @@ const PREFIX: &[u8] = b"key";
 /// none, and etcd says so instead of calling it compacted.
 pub(in crate::state) fn hash_kv(shared: &Shared, asked: i64) -> Result<Hash, ReadError> {
     loop {
-        let current = shared.published.load().revision;
-        let view = shared.records.engine.view();
+        let before = shared.published.load_full();
+        let (current, view) = (before.revision, before.records.engine.view());
         // Loaded after the view was taken: whatever a compaction deleted before, it had announced.
         let state = shared.published.load_full();
+        if !Arc::ptr_eq(&before.records, &state.records) {
+            // Another state took the place of this one in between.
+            continue;
+        }
         let revision = if asked == 0 { current } else { asked };
         if asked > current {
             return Err(ReadError::FutureRevision);

@@ -57,7 +57,7 @@ pub(in crate::state) fn page(
     let low = Revision::new(from, 0).to_bytes();
     let high = Revision::new(to.saturating_add(1), 0).to_bytes();
     let records =
-        shared.records.engine.scan(Space::Records, Bound::Included(&low), Bound::Excluded(&high));
+        state.records.engine.scan(Space::Records, Bound::Included(&low), Bound::Excluded(&high));
     let mut next = to.saturating_add(1).max(from);
     for (looked, pair) in records.enumerate() {
         let (key, value) = pair.map_err(StateError::from)?;

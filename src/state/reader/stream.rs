@@ -9,7 +9,7 @@ use crate::proto::etcdserverpb::{RangeRequest, RangeResponse};
 use crate::proto::mvccpb::KeyValue;
 use crate::state::error::{ReadError, StateError};
 use crate::state::mvcc::read::{self, View};
-use crate::state::mvcc::record::{self, Fetch};
+use crate::state::mvcc::record::{self, Fetch, Records};
 use crate::state::shared::Shared;
 use crate::types::range::{KeyRange, next_key};
 use crate::types::revision::Revision;
@@ -87,7 +87,7 @@ impl RangeStream {
         loop {
             let state = self.shared.published.load_full();
             let (found, resume) = self.find(state.view(), range)?;
-            match self.load(&found) {
+            match self.load(&state.records, &found) {
                 Err(StateError::MissingRecord(_))
                     if self.shared.published.load().compacted > state.compacted => {}
                 kvs => {
@@ -121,8 +121,7 @@ impl RangeStream {
         Ok((found, resume))
     }
 
-    fn load(&self, found: &[Revision]) -> Result<Vec<KeyValue>, StateError> {
-        let records = &self.shared.records;
+    fn load(&self, records: &Records, found: &[Revision]) -> Result<Vec<KeyValue>, StateError> {
         let mut kvs = Vec::with_capacity(found.len());
         let mut bytes = 0;
         for at in found {

@@ -149,7 +149,7 @@ fn blank_and_membership_entries_move_no_revision() {
         crate::state::Entry {
             log_id: "y".into(),
             index: 3,
-            payload: Payload::Membership("members".into()),
+            payload: Payload::Membership { record: "members".into(), members: vec![] },
         },
     ];
     let outcomes = store.machine.apply(entries).unwrap();

@@ -1,6 +1,6 @@
 //! A machine to play with, and short ways to say requests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,17 +17,22 @@ use crate::proto::internal::request::Op;
 use crate::proto::internal::{ProposalBatch, Request};
 use crate::proto::mvccpb::KeyValue;
 use crate::state::{
-    ApplyError, Entry, Machine, Options, Outcome, Payload, Reader, Response, StateError, Upkeep,
+    ApplyError, Entry, Intake, Machine, Options, Outcome, Payload, Reader, Response, StateError,
+    Upkeep,
 };
+use crate::storage::datadir::DataDir;
 use crate::storage::engine::{self, Engine};
 use crate::telemetry::metrics::Registry;
+use crate::types::ids::MemberId;
 
 pub(super) struct Store {
     pub(super) machine: Machine,
     pub(super) reader: Reader,
     pub(super) options: Options,
     registry: Registry,
-    index: u64,
+    pub(super) index: u64,
+    /// The whole data directory, for a member that can receive.
+    data: Option<DataDir>,
     dir: TempDir,
 }
 
@@ -40,15 +45,43 @@ impl Store {
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
-        Self { machine, reader, options, registry, index: 0, dir }
+        Self { machine, reader, options, registry, index: 0, data: None, dir }
+    }
+
+    /// One in a data directory of its own, which can receive the state of another.
+    pub(super) fn member() -> Self {
+        Self::in_data_dir(tempfile::tempdir().unwrap(), 0)
+    }
+
+    fn in_data_dir(dir: TempDir, index: u64) -> Self {
+        let mut data = DataDir::open(dir.path(), None).unwrap();
+        data.mark_started(b"member").unwrap();
+        let generations = data.generations();
+        let options = Options {
+            checkpoint: Some(generations.checkpoint()),
+            intake: Some(Intake { generations, engine: engine::Options::default() }),
+            ..Options::default()
+        };
+        let registry = Registry::new();
+        let (machine, reader) = open(&data.state(), &options, &registry);
+        Self { machine, reader, options, registry, index, data: Some(data), dir }
+    }
+
+    /// The folder of the valid state of a member.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.data.as_ref().unwrap().state()
     }
 
     /// As after a crash of the process: nothing is said goodbye to.
     pub(super) fn reopen(self) -> Self {
-        let Self { machine, reader, options, registry, index, dir } = self;
+        let Self { machine, reader, options, registry, index, data, dir } = self;
         drop((machine, reader));
+        if data.is_some() {
+            drop((options, data));
+            return Self::in_data_dir(dir, index);
+        }
         let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
-        Self { machine, reader, options, registry, index, dir }
+        Self { machine, reader, options, registry, index, data, dir }
     }
 
     /// As after a crash, and after something else happened to what is stored.
@@ -62,17 +95,35 @@ impl Store {
 
     /// As after an orderly stop.
     pub(super) fn restart(self) -> Self {
-        let Self { machine, reader, options, registry, index, dir } = self;
+        let Self { machine, reader, options, registry, index, data, dir } = self;
         drop(reader);
         machine.close().unwrap();
+        if data.is_some() {
+            drop((options, data));
+            return Self::in_data_dir(dir, index);
+        }
         let (machine, reader) = open(&dir.path().join("state"), &options, &registry);
-        Self { machine, reader, options, registry, index, dir }
+        Self { machine, reader, options, registry, index, data, dir }
     }
 
     pub(super) fn batch(&mut self, ops: Vec<Op>) -> Vec<Outcome> {
         self.index += 1;
         let entry = entry(self.index, ops);
         self.machine.apply(vec![entry]).unwrap().pop().unwrap().unwrap()
+    }
+
+    /// Applies an entry that is no batch.
+    pub(super) fn entry(&mut self, payload: Payload) {
+        self.index += 1;
+        let entry = Entry { log_id: log_id(self.index), index: self.index, payload };
+        self.machine.apply(vec![entry]).unwrap();
+    }
+
+    /// Applies a configuration of these members.
+    pub(super) fn configure(&mut self, members: &[u64]) {
+        let record = Bytes::from(format!("{members:?}"));
+        let members = members.iter().map(|id| MemberId(*id)).collect();
+        self.entry(Payload::Membership { record, members });
     }
 
     pub(super) fn run(&mut self, op: Op) -> Outcome {
@@ -125,6 +176,10 @@ impl Store {
     /// Accepts a compaction without carrying it out.
     pub(super) fn accept_compaction(&mut self, revision: i64) -> Result<Response, ApplyError> {
         self.run(Op::Compaction(CompactionRequest { revision, physical: false })).result
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Records that compactions have deleted so far.

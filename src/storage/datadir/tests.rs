@@ -111,26 +111,3 @@ fn other_versions_and_damage_are_refused() {
         assert!(open(root.path()).is_err(), "cut at {at}");
     }
 }
-
-#[test]
-fn a_replaced_state_database_takes_over_as_a_whole() {
-    let root = tempfile::tempdir().unwrap();
-    let mut dir = open(root.path()).unwrap();
-    dir.mark_started(b"me").unwrap();
-    fs::write(dir.state().join("data"), b"old").unwrap();
-    let next = dir.next_state().unwrap();
-    fs::write(next.join("data"), b"new").unwrap();
-    drop(dir);
-    // Not adopted: a crash before that leaves the old one.
-    let mut dir = open(root.path()).unwrap();
-    assert_eq!(fs::read(dir.state().join("data")).unwrap(), b"old");
-    assert!(!next.exists());
-    fs::write(dir.next_state().unwrap().join("data"), b"new").unwrap();
-    let old = dir.state();
-    dir.adopt_next_state().unwrap();
-    assert!(old.exists(), "it may still be in use");
-    drop(dir);
-    let dir = open(root.path()).unwrap();
-    assert_eq!(fs::read(dir.state().join("data")).unwrap(), b"new");
-    assert!(!old.exists());
-}
