@@ -17,7 +17,7 @@ use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
 use crate::failpoint::{self, Point};
-use crate::state::{Entry, Machine, Outcome, Payload, Reader, StateError, Upkeep};
+use crate::state::{Entry, Machine, Outcome, Payload, Reader, Received, StateError, Upkeep};
 use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
 
@@ -105,7 +105,34 @@ impl ApplyThread {
                 let _ = done.send(state);
                 Ok(())
             }
+            Work::Image(reply) => {
+                let image = self.machine.image();
+                let image = self.reported(image)?;
+                // Whoever wanted to send it may not lead any more.
+                let _ = reply.send(image);
+                Ok(())
+            }
+            Work::Adopt(received, done) => {
+                let adopted = self.adopt(*received);
+                self.reported(adopted)?;
+                let _ = done.send(());
+                Ok(())
+            }
         }
+    }
+
+    fn adopt(&mut self, received: Received) -> Result<(), StateError> {
+        self.machine.adopt(received)?;
+        let state = self.durable()?;
+        if let Some(last) = state.applied {
+            let index = position(last);
+            self.shared.progress.apply(index, last.leader_id.term, 0);
+            self.shared.metrics.applied.set(index.cast_signed());
+        }
+        if self.reader.members().is_removed(self.id) {
+            self.removal.heard();
+        }
+        Ok(())
     }
 
     /// Names a failure before anybody who waits for the work learns that it is not done: consensus
@@ -116,6 +143,10 @@ impl ApplyThread {
 
     fn persist(&mut self) -> Result<Durable, StateError> {
         self.machine.persist()?;
+        self.durable()
+    }
+
+    fn durable(&self) -> Result<Durable, StateError> {
         applied_state(&self.machine).map_err(|error| StateError::Damaged {
             what: "applied entry".into(),
             why: error.to_string(),

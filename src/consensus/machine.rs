@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::proposer::Shared;
 use super::types::{LogEntry, LogId, StoredMembership, TypeConfig};
+use crate::state::{Image, Received};
 
 type Meta = SnapshotMetaOf<TypeConfig>;
 
@@ -28,6 +29,10 @@ pub(crate) enum Work {
     Apply(Vec<LogEntry>),
     /// Make everything applied so far durable and tell up to where that is.
     Persist(oneshot::Sender<Durable>),
+    /// Tell the whole state as it is now.
+    Image(oneshot::Sender<Image>),
+    /// Go on from the state of another member, and tell when that is done.
+    Adopt(Box<Received>, oneshot::Sender<()>),
 }
 
 /// What is on disk for good.
@@ -37,10 +42,13 @@ pub(crate) struct Durable {
     pub(crate) membership: StoredMembership,
 }
 
-/// A state as of one entry, which its metadata names. A handle: the data stays in the state machine
-/// until it is streamed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SnapshotHandle;
+/// A state as of one entry, which its metadata names.
+pub(crate) enum SnapshotHandle {
+    /// In the state machine of this member, where it stays until it is sent.
+    Here,
+    /// From another member, durable and ready to be taken over.
+    Received(Box<Received>),
+}
 
 /// Feeds the apply thread.
 pub(crate) struct Applier {
@@ -55,7 +63,14 @@ impl Applier {
     /// A state machine that has applied what `state` says, fed through `work`.
     pub(crate) fn new(work: mpsc::Sender<Work>, shared: Arc<Shared>, state: Durable) -> Self {
         let Durable { applied, membership } = state;
-        Self { work, shared, accepted: applied, membership, snapshot: Arc::default() }
+        // What is durable is a snapshot: a member whose log was cut before it stopped can be asked for
+        // one right away.
+        let meta = applied.map(|applied| Meta {
+            last_log_id: Some(applied),
+            last_membership: membership.clone(),
+        });
+        let snapshot = Arc::new(Mutex::new(meta));
+        Self { work, shared, accepted: applied, membership, snapshot }
     }
 }
 
@@ -107,20 +122,30 @@ impl RaftStateMachine<TypeConfig> for Applier {
         Builder { work: self.work.clone(), snapshot: Arc::clone(&self.snapshot) }
     }
 
-    async fn install_snapshot(&mut self, meta: &Meta, _snapshot: SnapshotHandle) -> io::Result<()> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!(
-                "cannot install the snapshot up to {meta}: members do not exchange snapshots yet"
-            ),
-        ))
+    async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotHandle) -> io::Result<()> {
+        // Our own is here already.
+        let SnapshotHandle::Received(received) = snapshot else { return Ok(()) };
+        let installing = self.shared.metrics.installing();
+        let (done, adopted) = oneshot::channel();
+        self.work.send(Work::Adopt(received, done)).await.map_err(|_| ended())?;
+        adopted.await.map_err(|_| ended())?;
+        drop(installing);
+        self.accepted = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        *self.snapshot.lock() = Some(meta.clone());
+        if let Some(last) = meta.last_log_id {
+            let position = position(last);
+            self.shared.progress.commit(position, 0);
+            self.shared.metrics.committed.set(position.cast_signed());
+        }
+        Ok(())
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotHandle>>> {
         let meta = self.snapshot.lock().clone();
-        Ok(meta.map(|meta| SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle }))
+        Ok(meta.map(|meta| SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle::Here }))
     }
 }
 
@@ -140,7 +165,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let meta = Meta { last_log_id: applied, last_membership: membership };
         *self.snapshot.lock() = Some(meta.clone());
         tracing::info!(applied = applied.map(position), "saved snapshot");
-        Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle })
+        Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: SnapshotHandle::Here })
     }
 }
 

@@ -16,9 +16,10 @@ pub(crate) struct Metrics {
     pub(crate) slow_reads: IntCounter,
     pub(crate) failed_reads: IntCounter,
     pending: IntGauge,
+    installing: IntGauge,
 }
 
-/// Counts a proposal as pending until dropped.
+/// Counts a proposal as pending, or a snapshot as being installed, until dropped.
 pub(crate) struct Pending<'a>(&'a IntGauge);
 
 impl Drop for Pending<'_> {
@@ -34,10 +35,6 @@ impl Metrics {
         registry.counter(
             "etcd_server_heartbeat_send_failures_total",
             "Heartbeats of the leader that were not sent in time.",
-        );
-        registry.gauge(
-            "etcd_server_snapshot_apply_in_progress_total",
-            "1 while a snapshot from the leader is applied.",
         );
         registry
             .counter("etcd_server_learner_promote_successes", "Learners promoted by this leader.");
@@ -64,9 +61,19 @@ impl Metrics {
                 "etcd_server_read_indexes_failed_total",
                 "Linearizable reads that failed.",
             ),
+            installing: registry.gauge(
+                "etcd_server_snapshot_apply_in_progress_total",
+                "1 while a snapshot from the leader is applied.",
+            ),
             pending: registry
                 .gauge("etcd_server_proposals_pending", "Proposals without an outcome yet."),
         }
+    }
+
+    /// Counts a snapshot as being installed for as long as the guard lives.
+    pub(crate) fn installing(&self) -> Pending<'_> {
+        self.installing.inc();
+        Pending(&self.installing)
     }
 
     /// Counts one more pending proposal for as long as the guard lives.

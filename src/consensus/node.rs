@@ -28,13 +28,13 @@ use super::peers::{Links, Network, PeerChannel, PeerIdentity, PeerService, Remov
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
-use super::types::{Peer, TypeConfig};
+use super::types::{Peer, TypeConfig, decode_log_id};
 use crate::state::{Machine, Reader};
 use crate::storage::wal::{Recovered, Wal};
 use crate::tasks::{Stage, Stop, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
-use crate::types::ids::MemberId;
+use crate::types::ids::{MemberId, RequestIds};
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
 
@@ -151,10 +151,13 @@ impl Node {
     ///
     /// # Errors
     /// When log and state contradict each other, a thread cannot start, or the core refuses.
-    pub async fn start(parts: Parts) -> Result<Self, ConsensusError> {
+    pub async fn start(mut parts: Parts) -> Result<Self, ConsensusError> {
         let mut log = LogStore::new(parts.wal, &parts.recovered).map_err(ConsensusError::Log)?;
+        // What it starts with counts as a snapshot, and the log may be cut up to there.
+        parts.machine.persist().map_err(|error| ConsensusError::Core(error.to_string()))?;
         let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
-        check_log_covers(&log, &state)?;
+        check_log_covers(&log, &state, parts.machine.received().as_deref())?;
+        let intake = parts.machine.intake();
         let id = parts.identity.member;
         if parts.beginning == Beginning::Alone {
             alone::forget_others(&mut log, &state, id).await.map_err(ConsensusError::Log)?;
@@ -189,11 +192,20 @@ impl Node {
             .map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone());
+        let started = parts.clock.unix().as_millis() as u64;
+        let network = Network {
+            links: links.clone(),
+            removal: removal.clone(),
+            work: work.clone(),
+            clock: parts.clock,
+            transfers: Arc::new(RequestIds::new(id, started)),
+        };
+        let supervisor = parts.supervisor.clone();
         let home = Home {
             id,
             config: Arc::new(core_config(&parts.settings)?),
             shared: Arc::clone(&shared),
-            network: Network { links: links.clone(), removal: removal.clone() },
+            network,
             beginning: parts.beginning,
             supervisor: parts.supervisor,
         };
@@ -213,6 +225,8 @@ impl Node {
             changes.clone(),
             parts.identity,
             parts.reader,
+            intake,
+            supervisor,
         );
         Ok(Self { shared, core, reader, changes, peers, links, removal, id })
     }
@@ -453,10 +467,17 @@ fn founder(member: &Member) -> (u64, Peer) {
 }
 
 /// The state never holds more than the log: an entry is durable there before it is applied. If it
-/// does, the end of the log was lost, and entries that clients were told of with it.
-fn check_log_covers(log: &LogStore, state: &Durable) -> Result<(), ConsensusError> {
+/// does, the end of the log was lost, and entries that clients were told of with it; unless the state
+/// is just as it was received from another member, and the log was not cut yet.
+fn check_log_covers(
+    log: &LogStore,
+    state: &Durable,
+    received: Option<&[u8]>,
+) -> Result<(), ConsensusError> {
     let last = log.last().map_err(ConsensusError::Log)?;
+    let received = received.map(decode_log_id).transpose().map_err(ConsensusError::Log)?;
     match (state.applied, last) {
+        (Some(applied), _) if Some(applied) == received => Ok(()),
         (Some(applied), last) if Some(applied) > last => Err(ConsensusError::LogBehindState {
             applied: position(applied),
             last: last.map_or(0, position),

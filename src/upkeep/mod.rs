@@ -11,7 +11,7 @@ pub mod publish;
 mod quota;
 
 pub use compaction::AutoCompaction;
-pub use lessor::{Lessor, LessorError, LessorParts, TimeLeft, min_lease_ttl};
+pub use lessor::{LeaseService, Lessor, LessorError, LessorParts, TimeLeft, min_lease_ttl};
 #[cfg(test)]
 mod tests;
 

@@ -81,7 +81,7 @@ const NUMBERS: [ChangeError; 11] = [
 
 /// A change that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// The member it was about.
     pub id: MemberId,
     /// The entry that holds it, counted from one.

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tonic::Status;
 
-pub use change::{Change, ChangeError, Changed};
+pub use change::{Change, ChangeError};
 pub use rules::Rules;
 
-pub(crate) use change::answer;
+pub(crate) use change::{Changed, answer};
 
 use super::node::Core;
 use super::peers::Links;

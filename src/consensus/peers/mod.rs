@@ -3,7 +3,9 @@
 mod guard;
 mod link;
 mod network;
+mod receive;
 mod removal;
+mod send;
 mod service;
 mod wire;
 

@@ -4,6 +4,7 @@
 //! through the one connection of the target, but for snapshots, which have their own.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -17,17 +18,20 @@ use openraft::raft::{
 };
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{AnyError, OptionalSend};
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::guard::says_removed;
 use super::link::{Links, PeerChannel};
 use super::removal::Removal;
 use super::wire::{self, Malformed};
-use crate::consensus::machine::SnapshotHandle;
+use crate::consensus::machine::{SnapshotHandle, Work};
 use crate::consensus::types::{Peer, TypeConfig, Vote};
 use crate::proto::peer::raft_client::RaftClient;
+use crate::types::clock::Clock;
+use crate::types::ids::{MemberId, RequestIds};
 
-type Failed = RPCError<TypeConfig>;
+pub(super) type Failed = RPCError<TypeConfig>;
 type Appended = Result<StreamAppendResult<TypeConfig>, Failed>;
 
 /// Pauses between attempts to reach a member that does not answer.
@@ -40,6 +44,17 @@ pub(crate) struct Network {
     pub(crate) links: Links,
     /// Told when a member says that we are none any more.
     pub(crate) removal: Removal,
+    /// The way to the state, which is sent to members that lack too much.
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) clock: Clock,
+    /// Numbers of transfers, different from those of earlier runs.
+    pub(crate) transfers: Arc<RequestIds>,
+}
+
+impl Network {
+    pub(super) fn next_transfer(&self) -> u64 {
+        self.transfers.next_id()
+    }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -53,7 +68,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 /// The way to one member.
 pub(crate) struct ToPeer {
-    network: Network,
+    pub(super) network: Network,
     local: u64,
     target: u64,
 }
@@ -64,24 +79,28 @@ impl ToPeer {
         Ok(RaftClient::new(channel).max_decoding_message_size(usize::MAX))
     }
 
-    fn unknown(&self) -> Failed {
+    pub(super) fn target(&self) -> MemberId {
+        MemberId(self.target)
+    }
+
+    pub(super) fn unknown(&self) -> Failed {
         self.unreachable("it is no member any more, or its addresses are not known yet")
     }
 
-    fn unreachable(&self, why: impl std::fmt::Display) -> Failed {
+    pub(super) fn unreachable(&self, why: impl std::fmt::Display) -> Failed {
         let target = self.target;
         Unreachable::new(&AnyError::error(format!("member {target:x}: {why}"))).into()
     }
 
     /// What a call that failed means.
-    fn failed(&self, status: &Status) -> Failed {
+    pub(super) fn failed(&self, status: &Status) -> Failed {
         if says_removed(status) {
             self.network.removal.heard();
         }
         self.unreachable(format_args!("{:?}: {}", status.code(), status.message()))
     }
 
-    fn malformed(&self, error: &Malformed) -> Failed {
+    pub(super) fn malformed(&self, error: &Malformed) -> Failed {
         self.unreachable(error)
     }
 
@@ -173,12 +192,12 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
 
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
+        vote: Vote,
         _snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(self.unreachable("snapshots do not travel yet").into())
+        self.send_state(vote, cancel).await
     }
 
     async fn transfer_leader(

@@ -9,11 +9,13 @@ use futures::{Stream, StreamExt};
 use openraft::errors::ClientWriteError;
 use openraft::ReadPolicy;
 use openraft::raft::{AppendEntriesRequest, ClientWriteResult};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::guard::Guard;
 use super::link::PeerIdentity;
+use super::receive::Arrivals;
 use super::wire;
 use crate::consensus::members::{self, Change, Changes};
 use crate::consensus::node::Core;
@@ -26,7 +28,8 @@ use crate::proto::peer::{
     ReadIndexAnswer, ReadIndexRequest, SnapshotAnswer, SnapshotPiece, TransferAnswer,
     TransferRequest, VoteAnswer, VoteRequest,
 };
-use crate::state::Reader;
+use crate::state::{Intake, Reader};
+use crate::tasks::{Stage, Supervisor};
 use crate::types::ids::MemberId;
 
 /// Room in a message beside the largest request: other entries of the same batch, and a few more.
@@ -38,7 +41,9 @@ pub struct PeerService {
     core: Core,
     shared: Arc<Shared>,
     changes: Changes,
+    arrivals: Arrivals,
     guard: Guard,
+    supervisor: Supervisor,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -50,8 +55,12 @@ impl PeerService {
         changes: Changes,
         identity: PeerIdentity,
         reader: Reader,
+        intake: Option<Intake>,
+        supervisor: Supervisor,
     ) -> Self {
-        Self { core, shared, changes, guard: Guard::new(identity, reader) }
+        let arrivals = Arrivals::new(core.clone(), intake);
+        let guard = Guard::new(identity, reader);
+        Self { core, shared, changes, arrivals, guard, supervisor }
     }
 
     /// The service as the HTTP server takes it.
@@ -123,7 +132,13 @@ impl Raft for PeerService {
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         self.admit(&request)?;
-        Err(Status::unimplemented("snapshots do not travel yet"))
+        let (answers, told) = mpsc::channel(1);
+        let arrivals = self.arrivals.clone();
+        let pieces = request.into_inner();
+        self.supervisor.spawn("snapshot", Stage::Consensus, async move {
+            arrivals.take(pieces, &answers).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
     async fn propose(
