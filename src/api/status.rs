@@ -90,16 +90,14 @@ pub fn of_linear(error: LinearError) -> Status {
 pub fn of_change(error: ChangeError) -> Status {
     match error {
         ChangeError::NotFound => Status::not_found("etcdserver: member not found"),
-        ChangeError::IdExists => {
-            Status::failed_precondition("etcdserver: member ID already exist")
-        }
+        ChangeError::IdExists => Status::failed_precondition("etcdserver: member ID already exist"),
         ChangeError::UrlExists => {
             Status::failed_precondition("etcdserver: Peer URLs already exists")
         }
         // The code is etcd's slip.
-        ChangeError::NotEnoughStarted => Status::unknown(
-            "etcdserver: re-configuration failed due to not enough started members",
-        ),
+        ChangeError::NotEnoughStarted => {
+            Status::unknown("etcdserver: re-configuration failed due to not enough started members")
+        }
         ChangeError::Unhealthy => Status::unavailable("etcdserver: unhealthy cluster"),
         ChangeError::NotLearner => {
             Status::failed_precondition("etcdserver: can only promote a learner member")

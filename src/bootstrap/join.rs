@@ -129,7 +129,12 @@ async fn is_reached_at(told: &Told, urls: &[Url]) -> Result<bool, String> {
 /// A cluster on one line, as etcd prints it.
 fn describe(cluster: &ToldCluster) -> String {
     let member = |told: &Told| {
-        format!("&{{ID:{} Name:{} PeerURLs:[{}]}}", MemberId(told.id), told.name, told.peer_urls.join(" "))
+        format!(
+            "&{{ID:{} Name:{} PeerURLs:[{}]}}",
+            MemberId(told.id),
+            told.name,
+            told.peer_urls.join(" ")
+        )
     };
     let members: Vec<String> = cluster.members.iter().map(member).collect();
     let ClusterId(id) = cluster.id;
@@ -156,12 +161,7 @@ mod tests {
     use super::*;
 
     fn told(id: u64, url: &str) -> Told {
-        Told {
-            id,
-            peer_urls: vec![url.to_owned()],
-            name: String::new(),
-            client_urls: Vec::new(),
-        }
+        Told { id, peer_urls: vec![url.to_owned()], name: String::new(), client_urls: Vec::new() }
     }
 
     fn config(members: &[(&str, &str)]) -> Config {

@@ -33,9 +33,9 @@ impl Plan {
     /// Who this node is, or becomes.
     pub fn identity(&self) -> Identity {
         match self {
-            Self::Found { identity, .. }
-            | Self::Join { identity }
-            | Self::Restart { identity } => *identity,
+            Self::Found { identity, .. } | Self::Join { identity } | Self::Restart { identity } => {
+                *identity
+            }
         }
     }
 

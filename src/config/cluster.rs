@@ -60,21 +60,16 @@ impl Config {
     ///
     /// # Errors
     /// The sentence etcd says.
-    pub fn check_advertised(
-        &self,
-        resolved: Option<(&[String], &[String])>,
-    ) -> Result<(), String> {
+    pub fn check_advertised(&self, resolved: Option<(&[String], &[String])>) -> Result<(), String> {
         let name = &self.member.name;
         let own = self.own_initial_urls()?;
         let advertised = &self.member.initial_advertise_peer_urls;
         let (unadvertised, unnamed) = (missing(own, advertised), missing(advertised, own));
         let hint = match resolved {
             Some((advertised, named)) if advertised == named => return Ok(()),
-            Some((advertised, named)) => format!(
-                " (resolved urls: {:?} != {:?})",
-                advertised.join(","),
-                named.join(",")
-            ),
+            Some((advertised, named)) => {
+                format!(" (resolved urls: {:?} != {:?})", advertised.join(","), named.join(","))
+            }
             None => String::new(),
         };
         if !unadvertised.is_empty() {

@@ -321,11 +321,14 @@ impl Node {
         };
         let Some((_, target)) = target else { return };
         let target = MemberId(target);
-        let handed = tokio::time::timeout(2 * self.shared.limits.election, self.move_leader(target));
+        let handed =
+            tokio::time::timeout(2 * self.shared.limits.election, self.move_leader(target));
         match handed.await {
             Ok(Ok(())) => tracing::info!(transferee = %target, "leadership transferred"),
             Ok(Err(MoveError::NotLeader)) => {}
-            Ok(Err(error)) => tracing::warn!(transferee = %target, %error, "leadership was not taken"),
+            Ok(Err(error)) => {
+                tracing::warn!(transferee = %target, %error, "leadership was not taken")
+            }
             Err(_) => tracing::warn!(transferee = %target, "leadership was not taken in time"),
         }
     }
@@ -434,11 +437,13 @@ impl Home {
         let stop = || self.supervisor.stop_token(Stage::Consensus);
         let shared = || Arc::clone(&self.shared);
         let links = self.network.links.clone();
-        let batcher =
-            Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
+        let batcher = Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
         self.spawn("batcher", batcher.run(stop()));
         self.spawn("reads", reader.clone().run(core.clone(), stop()));
-        self.spawn("leadership", follow(shared(), core.clone(), links, self.supervisor.clone(), stop()));
+        self.spawn(
+            "leadership",
+            follow(shared(), core.clone(), links, self.supervisor.clone(), stop()),
+        );
         let (keeper, core_to_trim) = (shared(), core.clone());
         let stop_keeping = stop();
         self.spawn("log-retention", async move {

@@ -155,10 +155,7 @@ impl Inner {
 
     /// The newest entry, counted from one, that was committed when the question was asked; `None` if
     /// nobody could tell.
-    async fn committed(
-        &self,
-        raft: &Raft<TypeConfig, Applier>,
-    ) -> Result<Option<u64>, ReadError> {
+    async fn committed(&self, raft: &Raft<TypeConfig, Applier>) -> Result<Option<u64>, ReadError> {
         match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
             // Openraft counts entries from zero, the applying side from one.
             Ok(linearizer) => Ok(Some(linearizer.read_log_id().index() + 1)),

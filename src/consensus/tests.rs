@@ -6,7 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{ConsensusError, Member, Node, Parts, ProposeError, Proposer, ReadError, Settings};
+use super::{
+    Beginning, ConsensusError, Member, Node, Parts, PeerIdentity, ProposeError, Proposer,
+    ReadError, Settings,
+};
 use crate::proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, PutRequest, RangeRequest,
 };
@@ -18,7 +21,7 @@ use crate::storage::wal::{Wal, WalOptions};
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
-use crate::types::ids::MemberId;
+use crate::types::ids::{ClusterId, MemberId};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -69,12 +72,20 @@ impl Running {
             peer_urls: vec!["http://localhost:2380".into()],
             is_learner: false,
         };
+        let identity = PeerIdentity {
+            cluster: ClusterId(1),
+            member: id,
+            credentials: None,
+            patience: settings.election,
+        };
+        let beginning = Beginning::Found(vec![me]);
         let parts = Parts {
-            id,
-            members: vec![me],
+            identity,
+            beginning,
             wal,
             recovered,
             machine,
+            reader: reader.clone(),
             settings,
             supervisor,
             registry,
@@ -160,7 +171,7 @@ async fn everything_answered_survives_a_stop() {
     // Who is alone does not wait for an election timeout, and finds its members in the log.
     let patient = Settings { election: 2 * LONG, ..Settings::default() };
     let (mut parts, (reader, data)) = Running::parts(dir.path(), patient);
-    parts.members.clear();
+    parts.beginning = Beginning::Resume;
     let running = Running::run(parts, reader, data).await;
     running.node.ready(LONG).await.unwrap();
     assert_eq!(running.get("stopped"), Some("v".into()));
@@ -266,9 +277,12 @@ async fn without_a_leader_requests_end_in_time_and_ready_says_why() {
     };
     let (mut parts, _others) = Running::parts(dir.path(), settings);
     // A founder that nobody can reach: there is no quorum, ever.
-    let mut absent = parts.members[0].clone();
+    let Beginning::Found(founders) = &mut parts.beginning else { panic!("no founders") };
+    let mut absent = founders[0].clone();
     absent.id = MemberId(1);
-    parts.members.push(absent);
+    // Nobody listens on the port of echoes.
+    absent.peer_urls = vec!["http://127.0.0.1:7".into()];
+    founders.push(absent);
     let supervisor = parts.supervisor.clone();
     let node = Node::start(parts).await.unwrap();
     let (proposer, linear) = (node.proposer(), node.linear());

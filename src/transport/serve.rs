@@ -25,10 +25,10 @@ use super::listener::Bound;
 use super::memory::{Account, Memory};
 use super::metrics::Metrics;
 use super::pings::Policed;
-use crate::telemetry::quiet::Quiet;
 use super::stream::Stream;
 use super::together::{Arrivals, Together};
 use crate::tasks::{Stage, Stop, Supervisor};
+use crate::telemetry::quiet::Quiet;
 use crate::types::clock::Clock;
 
 /// Pause after the system refused a connection for want of files or memory.

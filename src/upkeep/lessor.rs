@@ -20,9 +20,9 @@ use super::metrics::Metrics;
 use crate::consensus::{
     Leadership, LinearReader, Node, PeerChannel, PeerService, Proposer, ReadError,
 };
-use crate::proto::peer::lessor_server::LessorServer;
 use crate::proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use crate::proto::internal::request::Op;
+use crate::proto::peer::lessor_server::LessorServer;
 use crate::state::lease::LeaseEvent;
 use crate::state::{ApplyError, Reader};
 use crate::tasks::{Stage, Supervisor};
@@ -354,6 +354,8 @@ impl Inner {
     /// Leases to revoke in this round, the most urgent last.
     fn due(&self) -> Vec<LeaseId> {
         if !*self.leads.borrow() {
+            // Time passes for those that do not lead, too.
+            self.with_deadlines(|_| ());
             return Vec::new();
         }
         let mut due = self.with_deadlines(|deadlines| deadlines.due(REVOKES_PER_ROUND));

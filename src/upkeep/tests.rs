@@ -20,7 +20,7 @@ fn lessor(running: &Running) -> Lessor {
         reader: running.reader.clone(),
         proposer: running.node.proposer(),
         linear: running.node.linear(),
-        leadership: running.node.leadership(),
+        node: running.node.clone(),
         election: Duration::from_millis(100),
         checkpoint: false,
         supervisor: running.supervisor.clone(),
@@ -132,6 +132,14 @@ async fn a_refusal_for_lack_of_space_raises_the_alarm_once() {
     running.stop().await;
 }
 
+async fn decide(running: &Running) {
+    let Running { node, reader, supervisor, .. } = running;
+    let leadership = node.leadership();
+    publish::cluster_version(node.proposer(), reader.clone(), leadership, supervisor)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_publishes_itself_and_the_cluster_version() {
     let dir = TempDir::new().unwrap();
@@ -139,12 +147,12 @@ async fn a_member_publishes_itself_and_the_cluster_version() {
     let (proposer, id) = (running.node.proposer(), running.node.id());
     let urls = ["http://localhost:2379".to_owned()];
     publish::attributes(&proposer, id, "default", &urls).await.unwrap();
-    publish::cluster_version(&proposer, &running.reader).await.unwrap();
+    decide(&running).await;
     let members = running.reader.members();
     assert_eq!(members.get(id).map(|one| one.name.as_str()), Some("default"));
     assert_eq!(members.cluster_version(), Some("3.5.0"));
     let applied = running.node.status().applied;
-    publish::cluster_version(&proposer, &running.reader).await.unwrap();
+    decide(&running).await;
     assert_eq!(running.node.status().applied, applied, "decided once");
     let _ = proposer.propose(put("k", "v")).await.unwrap();
     running.stop().await;

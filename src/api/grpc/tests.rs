@@ -105,7 +105,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         reader: reader.clone(),
         proposer: node.proposer(),
         linear: node.linear(),
-        leadership: node.leadership(),
+        node: node.clone(),
         election: Duration::from_secs(1),
         checkpoint: false,
         supervisor: running.supervisor.clone(),

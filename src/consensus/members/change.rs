@@ -115,9 +115,7 @@ impl Change {
 /// What the member that asked is told.
 pub(crate) fn answer(decided: Result<Changed, ChangeError>) -> peer::ChangeAnswer {
     match decided {
-        Ok(changed) => {
-            peer::ChangeAnswer { refusal: 0, id: changed.id.0, index: changed.index }
-        }
+        Ok(changed) => peer::ChangeAnswer { refusal: 0, id: changed.id.0, index: changed.index },
         Err(error) => {
             let number = NUMBERS.iter().zip(1..).find(|(known, _)| **known == error);
             let refusal = number.map_or(u32::MAX, |(_, number)| number);

@@ -163,9 +163,8 @@ impl Inner {
     ) -> Result<Changed, ChangeError> {
         let membership = Membership::new(vec![next.voters], next.nodes)
             .map_err(|error| refused("the new configuration", &error))?;
-        let unchanged = Precondition::LastMembershipLogId {
-            last_membership_log_id: *observed.log_id(),
-        };
+        let unchanged =
+            Precondition::LastMembershipLogId { last_membership_log_id: *observed.log_id() };
         let written = self.core.append_membership(membership, EntryPayload::Blank, [unchanged]);
         self.settle(observed, id, written).await
     }
@@ -203,7 +202,8 @@ impl Inner {
             };
             if let Some(next) = held {
                 let has = |id: &u64| self.durable(*id) > next.index;
-                let (all, have) = (before.voter_ids().count(), before.voter_ids().filter(has).count());
+                let (all, have) =
+                    (before.voter_ids().count(), before.voter_ids().filter(has).count());
                 if have > all / 2 {
                     return next;
                 }
@@ -242,7 +242,8 @@ impl Next {
     /// Refuses addresses where somebody other than `own` is reached.
     fn check_urls(&self, peer_urls: &[String], own: Option<MemberId>) -> Result<(), ChangeError> {
         let mut others = self.nodes.iter().filter(|(id, _)| own.is_none_or(|own| own.0 != **id));
-        let taken = others.any(|(_, peer)| peer.peer_urls.iter().any(|url| peer_urls.contains(url)));
+        let taken =
+            others.any(|(_, peer)| peer.peer_urls.iter().any(|url| peer_urls.contains(url)));
         if taken { Err(ChangeError::UrlExists) } else { Ok(()) }
     }
 }

@@ -194,9 +194,8 @@ pub struct Introduction {
 impl Introduction {
     fn new(identity: &PeerIdentity, to: u64) -> Self {
         // Hexadecimal digits are always valid there.
-        let hex = |id: u64| {
-            format!("{id:x}").parse().unwrap_or_else(|_| MetadataValue::from_static("0"))
-        };
+        let hex =
+            |id: u64| format!("{id:x}").parse().unwrap_or_else(|_| MetadataValue::from_static("0"));
         Self { cluster: hex(identity.cluster.0), from: hex(identity.member.0), to: hex(to) }
     }
 }

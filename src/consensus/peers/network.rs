@@ -114,13 +114,9 @@ impl ToPeer {
         let limit = option.soft_ttl();
         match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer.map_err(|status| self.failed(&status)),
-            Err(_) => Err(Timeout {
-                action,
-                id: self.local,
-                target: self.target,
-                timeout: limit,
+            Err(_) => {
+                Err(Timeout { action, id: self.local, target: self.target, timeout: limit }.into())
             }
-            .into()),
         }
     }
 }
@@ -212,9 +208,8 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
     }
 
     fn backoff(&self) -> Option<Backoff> {
-        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| {
-            Some((*pause * 2).min(LONGEST_PAUSE))
-        });
+        let pauses =
+            std::iter::successors(Some(FIRST_PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)));
         Some(Backoff::new(pauses))
     }
 }

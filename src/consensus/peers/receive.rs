@@ -109,10 +109,7 @@ impl Arrivals {
         let Some(intake) = self.intake.clone() else {
             return Err(Status::unimplemented("this member has no place to receive a state"));
         };
-        tracing::info!(
-            index = head.last.as_ref().map(|id| id.index + 1),
-            "receiving database snapshot"
-        );
+        tracing::info!("receiving database snapshot");
         let created = spawn_blocking(move || Receiver::create(&intake)).await;
         let receiver = created.map_err(|e| broken(&e))?.map_err(|error| broken(&error))?;
         Ok(Arriving { transfer: head.transfer, receiver })

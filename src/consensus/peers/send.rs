@@ -13,11 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::link::PeerChannel;
-use super::network::ToPeer;
+use super::network::{Failed, ToPeer};
 use super::wire;
 use crate::consensus::machine::Work;
-use crate::consensus::types::{TypeConfig, Vote, decode_log_id};
+use crate::consensus::types::{TypeConfig, Vote};
 use crate::proto::peer::raft_client::RaftClient;
 use crate::proto::peer::{SnapshotHead, SnapshotPiece, snapshot_answer, snapshot_piece};
 use crate::state::Image;
@@ -45,22 +44,19 @@ impl ToPeer {
     }
 
     async fn insist(&self, vote: Vote) -> Sent {
-        let image = self.image().await?;
-        let transfer = self.network.next_transfer();
         let (to, began) = (self.target(), self.network.clock.now());
-        tracing::info!(%to, "sending database snapshot");
+        let mut transfer = Transfer { number: self.network.next_transfer(), image: None };
         for attempt in 1.. {
-            let sent = async {
-                let channel = self.network.links.bulk(to.0).ok_or_else(|| self.unknown())?;
-                self.attempt(channel, &image, transfer, vote).await
-            };
-            match sent.await {
+            match self.attempt(&mut transfer, vote).await {
                 Ok(vote) => {
                     let took = self.network.clock.now() - began;
                     tracing::info!(%to, took = ?took, "sent database snapshot");
                     return Ok(SnapshotResponse::new(vote));
                 }
-                Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
+                // As long as nothing was sent, nothing is lost by beginning anew.
+                Err(error) if transfer.image.is_none() || attempt >= ATTEMPTS => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     tracing::warn!(%to, %error, attempt, "sending database snapshot broke off");
                     tokio::time::sleep(PAUSE).await;
@@ -70,25 +66,12 @@ impl ToPeer {
         Err(self.unreachable("no attempt was made").into())
     }
 
-    /// The state of this moment.
-    async fn image(&self) -> Result<Image, StreamingError<TypeConfig>> {
-        let (reply, taken) = oneshot::channel();
-        let gone = || self.unreachable("the apply thread has ended");
-        self.network.work.send(Work::Image(reply)).await.map_err(|_| gone())?;
-        Ok(taken.await.map_err(|_| gone())?)
-    }
-
     /// One connection: tells what comes, sends from the piece that is wanted, waits for the verdict.
-    async fn attempt(
-        &self,
-        channel: PeerChannel,
-        image: &Image,
-        transfer: u64,
-        vote: Vote,
-    ) -> Result<Vote, super::network::Failed> {
+    async fn attempt(&self, transfer: &mut Transfer, vote: Vote) -> Result<Vote, Failed> {
+        let channel = self.network.links.bulk(self.target().0).ok_or_else(|| self.unknown())?;
         let (pieces, requests) = mpsc::channel(AHEAD);
-        let head = self.head(image, transfer, vote)?;
         let gone = || self.unreachable("the connection was closed");
+        let head = SnapshotHead { vote: Some(wire::from_vote(&vote)), transfer: transfer.number };
         pieces.send(message(snapshot_piece::Part::Head(head))).await.map_err(|_| gone())?;
         let call = RaftClient::new(channel).snapshot(ReceiverStream::new(requests)).await;
         let mut answers = call.map_err(|status| self.failed(&status))?.into_inner();
@@ -97,9 +80,9 @@ impl ToPeer {
             let answer = answers.message().await.map_err(|status| self.failed(&status))?;
             match answer.and_then(|answer| answer.answer) {
                 Some(snapshot_answer::Answer::Wanted(from)) => {
-                    // A second question would be a fault of the other end, and find no pieces left.
+                    // A second question would be a fault of the other end, and finds no pieces left.
                     let Some(pieces) = pieces.take() else { return Err(gone()) };
-                    let image = image.clone();
+                    let image = self.image(transfer).await?;
                     tokio::task::spawn_blocking(move || feed(&image, from, &pieces));
                 }
                 Some(snapshot_answer::Answer::Vote(vote)) => {
@@ -110,20 +93,26 @@ impl ToPeer {
         }
     }
 
-    fn head(
-        &self,
-        image: &Image,
-        transfer: u64,
-        vote: Vote,
-    ) -> Result<SnapshotHead, super::network::Failed> {
-        let last = image.applied().as_deref().map(decode_log_id).transpose();
-        let last = last.map_err(|error| self.unreachable(error))?;
-        Ok(SnapshotHead {
-            vote: Some(wire::from_vote(&vote)),
-            last: last.map(wire::from_log_id),
-            transfer,
-        })
+    /// The state that is sent: of the moment when it is first asked for, so that a member that cannot
+    /// be reached costs nothing.
+    async fn image(&self, transfer: &mut Transfer) -> Result<Image, Failed> {
+        if let Some(image) = &transfer.image {
+            return Ok(image.clone());
+        }
+        let (reply, taken) = oneshot::channel();
+        let gone = || self.unreachable("the apply thread has ended");
+        self.network.work.send(Work::Image(reply)).await.map_err(|_| gone())?;
+        let image = taken.await.map_err(|_| gone())?;
+        tracing::info!(to = %self.target(), "sending database snapshot");
+        transfer.image = Some(image.clone());
+        Ok(image)
     }
+}
+
+/// One state on its way to one member.
+struct Transfer {
+    number: u64,
+    image: Option<Image>,
 }
 
 /// Reads pieces as fast as they leave; ends when the connection does.

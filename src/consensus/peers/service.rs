@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use openraft::errors::ClientWriteError;
 use openraft::ReadPolicy;
+use openraft::errors::ClientWriteError;
 use openraft::raft::{AppendEntriesRequest, ClientWriteResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -93,8 +93,7 @@ impl Raft for PeerService {
     ) -> Result<Response<Self::AppendStream>, Status> {
         self.admit(&request)?;
         // The stream ends with the first message that is lost or none; the sender begins another.
-        let requests =
-            request.into_inner().scan((), |(), message| ready(readable(message.ok())));
+        let requests = request.into_inner().scan((), |(), message| ready(readable(message.ok())));
         let answers = self.core.stream_append(requests);
         let answers = answers.map(|answer| answer.map(wire::from_appended).map_err(|e| gone(&e)));
         Ok(Response::new(Box::pin(answers)))
@@ -174,7 +173,9 @@ impl Raft for PeerService {
         self.admit(&request)?;
         let answer = match self.core.get_read_linearizer(ReadPolicy::ReadIndex).await {
             // Openraft counts entries from zero.
-            Ok(read) => ReadIndexAnswer { not_leader: false, index: read.read_log_id().index() + 1 },
+            Ok(read) => {
+                ReadIndexAnswer { not_leader: false, index: read.read_log_id().index() + 1 }
+            }
             Err(_) => ReadIndexAnswer { not_leader: true, index: 0 },
         };
         Ok(Response::new(answer))

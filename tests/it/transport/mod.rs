@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use etcd::certs::Purpose;
 use etcd::config::{Tls, TlsLimits, TlsVersion};
-use etcd::tasks::Supervisor;
+use etcd::tasks::{Stage, Supervisor};
 use etcd::telemetry::metrics::Registry;
 use etcd::transport::{
     BindOptions, Credentials, Identity, Limits, Material, Memory, Metrics, Serving, bind_all, dial,
@@ -127,6 +127,7 @@ impl Server {
             memory: Memory::default(),
             metrics,
             supervisor: supervisor.clone(),
+            stage: Stage::Serving,
         };
         serve(bound, serving, service_fn(say_who)).unwrap();
         let address = url.authority.clone();

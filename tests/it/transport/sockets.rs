@@ -153,6 +153,7 @@ async fn an_encrypted_url_without_a_certificate_is_refused_at_start() {
         memory: Memory::default(),
         metrics: Metrics::new(&Registry::new()),
         supervisor: Supervisor::new(),
+        stage: Stage::Serving,
     };
     let error = serve(bound, serving, service_fn(say_who)).unwrap_err().to_string();
     assert!(error.contains("--cert-file, --key-file"), "{error}");
