@@ -344,7 +344,7 @@ fn nothing_is_ignored_in_silence() {
         ("--max-wals=3", "max-wals (flag --max-wals) changes nothing"),
         ("--snapshot", "snapshot (flag --snapshot) changes nothing"),
         ("--backend-batch-limit=3", "backend-batch-limit"),
-        ("--peer-auto-tls", "peer-auto-tls checked but not used"),
+        ("--peer-auto-tls", "scheme is HTTP while self-made certificates are asked for"),
         ("--cert-file=/c", "scheme is HTTP while key and cert files are present"),
         ("--client-cert-auth", "scheme is HTTP while client certificates are demanded"),
         ("--unsafe-no-fsync", "unsafe-no-fsync is set"),

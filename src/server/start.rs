@@ -277,6 +277,7 @@ fn watch_disk(config: &Config, parts: &Shared<'_>) -> DiskWatch {
         supervisor: parts.supervisor.clone(),
         registry: parts.registry.clone(),
         clock: Clock,
+        node: parts.node.clone(),
     })
 }
 

@@ -96,6 +96,11 @@ impl Credentials {
         self.inner.live.borrow().server.clone().ok_or(TlsError::NoCertificate)
     }
 
+    /// Whether the address a certificate is shown from must be named in it.
+    pub(super) fn verifies_source(&self) -> bool {
+        self.inner.tls.verify_source
+    }
+
     /// Tells of every replacement.
     pub fn subscribe(&self) -> watch::Receiver<Live> {
         self.inner.live.subscribe()

@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use super::credentials::Credentials;
 use super::identity::{Identity, PeerCertificate};
 use super::stream::{Prefixed, Stream};
-use super::verify;
+use super::{source, verify};
 
 /// First byte of every TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -143,13 +143,20 @@ async fn encrypt(
     let tls = result.map_err(|error| Rejected {
         error: shown.refusal.unwrap_or_else(|| tell(&error)),
         certificate: shown.certificate.clone(),
-        server_name,
+        server_name: server_name.clone(),
         ..failed(&error)
     })?;
     let certificate = match shown.certificate {
         Some(certificate) => Some(certificate),
         None => presented(&tls)?,
     };
+    if let Some(certificate) = certificate.as_ref().filter(|_| credentials.verifies_source()) {
+        source::check(certificate, &remote).await.map_err(|error| Rejected {
+            certificate: Some(Arc::clone(certificate)),
+            server_name: server_name.clone(),
+            ..Rejected::new("source", error)
+        })?;
+    }
     let identity = Identity { certificate, remote, tls: true };
     let negotiated = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     let (least, by_alpn) = match negotiated.as_deref() {

@@ -21,6 +21,7 @@ mod pings;
 mod provider;
 mod roots;
 mod serve;
+mod source;
 mod stream;
 mod together;
 mod verify;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::consensus::Node;
 use crate::storage::space::{Room, Space};
 use crate::storage::wal::Wal;
 use crate::tasks::{Stage, Supervisor};
@@ -30,6 +31,8 @@ pub struct DiskParts {
     pub registry: Registry,
     /// Tells the time.
     pub clock: Clock,
+    /// Hands leadership over when this member's disk is too slow for it.
+    pub node: Node,
 }
 
 /// What is known about the disks. Clones share it.
@@ -81,7 +84,12 @@ impl DiskWatch {
                 return;
             }
             self.look_at_space(&parts.wal, &metrics);
-            self.look_at_pace(&parts, &metrics);
+            if self.look_at_pace(&parts, &metrics) && parts.node.status().is_leader {
+                let node = parts.node.clone();
+                parts.supervisor.spawn("hand-over", Stage::Upkeep, async move {
+                    node.hand_over().await;
+                });
+            }
         }
     }
 
@@ -101,11 +109,14 @@ impl DiskWatch {
         metrics.free.set(i64::try_from(free).unwrap_or(i64::MAX));
     }
 
-    fn look_at_pace(&self, parts: &DiskParts, metrics: &Metrics) {
+    /// Looks whether the log is synced in time; true when it begins not to be. Once for each time: a
+    /// disk that all members share makes none of them a better leader.
+    fn look_at_pace(&self, parts: &DiskParts, metrics: &Metrics) -> bool {
         let (now, took) = (parts.clock.now(), parts.wal.slowest_sync());
         let mut slow = self.slow.lock();
+        let begins = slow.is_none() && took > parts.election;
         if took > parts.election {
-            if slow.is_none() {
+            if begins {
                 metrics.episodes.inc();
                 tracing::warn!(
                     took = ?took,
@@ -119,6 +130,7 @@ impl DiskWatch {
             tracing::info!("the disk keeps up with the election timeout again");
         }
         metrics.slow.set(i64::from(slow.is_some()));
+        begins
     }
 }
 

@@ -28,8 +28,8 @@ use crate::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest,
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, MemberAddRequest,
-    MemberListRequest, PutRequest, RangeRequest, RangeResponse, StatusRequest, TxnRequest,
-    WatchCreateRequest, WatchRequest, WatchResponse,
+    MemberListRequest, MemberRemoveRequest, PutRequest, RangeRequest, RangeResponse, StatusRequest,
+    TxnRequest, WatchCreateRequest, WatchRequest, WatchResponse,
 };
 use crate::proto::health::HealthCheckRequest;
 use crate::proto::health::health_client::HealthClient;
@@ -113,6 +113,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         clock: Clock,
     });
     let disk = DiskWatch::start(DiskParts {
+        node: node.clone(),
         space: Space::unlimited(),
         wal: running.wal.clone(),
         election: Duration::from_secs(1),
@@ -232,7 +233,9 @@ async fn the_member_tells_about_itself() {
     assert_eq!(listed.members[0].peer_ur_ls, ["http://localhost:2380"]);
     assert_eq!(listed.header.unwrap().revision, 0);
     let added = cluster.member_add(MemberAddRequest::default()).await;
-    assert_eq!(words(added).0, Code::Unimplemented);
+    assert_eq!(words(added).1, "etcdserver: given member URLs are invalid");
+    let unknown = cluster.member_remove(MemberRemoveRequest { id: 9 }).await;
+    assert_eq!(words(unknown).1, "etcdserver: member not found");
 
     let mut care = MaintenanceClient::new(member.client());
     let raise = AlarmRequest { action: 1, member_id: 5, alarm: 1 };

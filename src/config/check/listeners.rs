@@ -108,6 +108,12 @@ fn plaintext(side: &str, url: &Url, tls: &Tls, found: &mut Findings) {
              ({side} url {url})"
         ));
     }
+    if tls.auto {
+        found.warn(format!(
+            "scheme is HTTP while self-made certificates are asked for; none is made ({side} url \
+             {url})"
+        ));
+    }
     if tls.client_cert_auth {
         found.warn(format!(
             "scheme is HTTP while client certificates are demanded; ignoring that demand \
