@@ -1,0 +1,5 @@
+//! Clusters of several members: what they do together, how they change, what they survive.
+
+mod behaviour;
+mod membership;
+mod tutorial;
