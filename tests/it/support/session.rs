@@ -121,8 +121,9 @@ impl WatchSession {
     }
 
     /// Sends one request.
-    pub(crate) async fn send(&self, request: WatchRequest) {
-        self.requests.send(request).await.unwrap();
+    pub(crate) fn send(&self, request: WatchRequest) -> impl Future<Output = ()> + use<> {
+        let requests = self.requests.clone();
+        async move { requests.send(request).await.unwrap() }
     }
 
     /// The next response.

@@ -37,7 +37,7 @@ async fn update(client: &Client, id: u64, url: &str) -> Result<Vec<Member>, Stat
 }
 
 /// Removes a member, asking again while the cluster is not quiet.
-async fn remove_at_last(cluster: &Cluster, through: usize, id: u64) -> Vec<Member> {
+pub(super) async fn remove_at_last(cluster: &Cluster, through: usize, id: u64) -> Vec<Member> {
     let client = cluster.client(through);
     comes_true("a member to be removed", async || accepted(remove(&client, id).await)).await
 }

@@ -16,8 +16,6 @@ use etcd::proto::etcdserverpb::{Member as Listed, MemberAddRequest, MemberAddRes
 use tempfile::TempDir;
 use tonic::Status;
 
-pub(crate) use address::reserve;
-pub(crate) use facts::Hash;
 pub(crate) use member::{Member, State};
 pub(crate) use network::{Network, Path};
 pub(crate) use plan::Plan;
@@ -188,11 +186,6 @@ impl Cluster {
     /// A client of a member with connections of its own.
     pub(crate) fn another_client(&self, member: usize) -> Client {
         client(&[self.members[member].client_url()], self.pki.as_ref())
-    }
-
-    /// The flags with which `etcdctl` trusts this cluster and is trusted.
-    pub(crate) fn pki(&self) -> Option<&Pki> {
-        self.pki.as_ref()
     }
 
     /// The election timeout.
