@@ -11,8 +11,10 @@ const MISSED: usize = 250;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_missed_too_much_gets_a_snapshot() {
     let flags = ["--snapshot-count=50", "--experimental-snapshot-catchup-entries=10"];
-    let mut trial = Trial::start(Plan::of(3).flags(&flags)).await;
     for _ in 0..rounds() {
+        // For half a minute after it sent a snapshot etcd keeps its log whole, so that each round has
+        // a cluster of its own.
+        let mut trial = Trial::start(Plan::of(3).flags(&flags)).await;
         trial
             .endures("long-absence", async |cluster, workload, _| {
                 let away = cluster.follower().await;
