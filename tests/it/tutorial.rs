@@ -1,42 +1,18 @@
 //! The one-node part of the deployment tutorial, line by line, on its own ports in a network of its
 //! own, so that it meets nobody else's etcd.
 
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
+use crate::support::own_network;
 use crate::support::reference;
 use crate::support::server::Kind;
 
-/// Runs a shell script in a fresh network namespace and returns what it printed. `None` where the
-/// system does not let us make one.
 fn in_own_network(script: &str, programs: &[(&str, Kind)]) -> Option<String> {
-    let isolated = |script: &str| {
-        let mut command = Command::new("unshare");
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path);
-        // The shell is the first process of its own tree, so that whatever it started ends with it.
-        command.args(["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
-        command.args(["sh", "-euc", script]);
-        command.stdin(Stdio::null());
-        command
-    };
-    let possible = isolated("ip link set lo up").output().is_ok_and(|out| out.status.success());
-    if !possible {
-        eprintln!("SKIPPED: network namespaces are not available here");
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    for (name, kind) in programs {
-        std::fs::copy(kind.program(name), folder.path().join(name)).unwrap();
-    }
-    let setting = "ip link set lo up\n\
-        ready() { until grep -q 'ready to serve client requests' \"$1\"; do \
+    let ready = "ready() { until grep -q 'ready to serve client requests' \"$1\"; do \
         kill -0 $! || { cat \"$1\"; exit 1; }; done; }\n";
-    let output =
-        isolated(&format!("{setting}{script}")).current_dir(folder.path()).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{printed}\n{errors}", output.status);
-    Some(printed)
+    let programs: Vec<(&str, PathBuf)> =
+        programs.iter().map(|(name, kind)| (*name, kind.program(name))).collect();
+    own_network::run(&format!("{ready}{script}"), &programs)
 }
 
 const ONE_NODE: &str = "

@@ -6,8 +6,8 @@ use etcd::proto::etcdserverpb::{
 };
 
 use crate::compat::side_by_side;
-use crate::compat::watch::{create, opening};
-use crate::support::session::{Session, put};
+use crate::compat::watch::create;
+use crate::support::session::{Session, opening, put};
 use crate::support::wait::within;
 
 side_by_side!(lease_life, play_life);

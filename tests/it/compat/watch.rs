@@ -10,7 +10,7 @@ use etcd::proto::etcdserverpb::{
 use tonic::Response;
 
 use crate::compat::side_by_side;
-use crate::support::session::{Session, WatchSession, put};
+use crate::support::session::{Session, WatchSession, opening, put};
 
 side_by_side!(live_events, play_live);
 side_by_side!(history_and_filters, play_history);
@@ -21,11 +21,6 @@ side_by_side!(progress_on_request, play_progress);
 
 pub(crate) fn create(key: &'static str, end: &'static str) -> WatchCreateRequest {
     WatchCreateRequest { key: key.into(), range_end: end.into(), ..WatchCreateRequest::default() }
-}
-
-/// The request that opens such a watcher.
-pub(crate) fn opening(request: WatchCreateRequest) -> WatchRequest {
-    WatchRequest { request_union: Some(RequestUnion::CreateRequest(request)) }
 }
 
 fn cancel(watch_id: i64) -> WatchRequest {

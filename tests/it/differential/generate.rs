@@ -6,10 +6,10 @@ use etcd::proto::etcdserverpb::{
     LeaseTimeToLiveRequest, PutRequest, WatchCreateRequest,
 };
 
-use super::random::Random;
 use super::requests::{self, LEASES};
 use super::revisions::{COMPACTED, NEWEST};
 use super::step::{Action, Ids, Lapse, Restart, Sequence, Step, Watch, Watcher};
+use crate::support::random::Random;
 
 /// The stream for watchers whose revision never comes. etcd 3.5.16 answers a progress request with a
 /// revision below the one such a watcher waits for, which later etcd and ours hold back: so progress is

@@ -9,7 +9,6 @@ mod excluded;
 mod generate;
 mod leases;
 mod player;
-mod random;
 mod requests;
 mod revisions;
 mod selfcheck;

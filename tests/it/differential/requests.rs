@@ -8,8 +8,8 @@ use etcd::proto::etcdserverpb::{
 };
 use etcd::types::range::{UNBOUNDED, prefix_end};
 
-use super::random::Random;
 use super::revisions::{COMPACTED, NEWEST};
+use crate::support::random::Random;
 
 /// Few enough keys that requests meet, with prefixes, neighbours and bytes that are no text. More
 /// than twelve, so that sorts leave the size at which Go's sort is stable.

@@ -7,5 +7,5 @@ mod full;
 mod history;
 mod killed;
 mod power;
-mod shim;
+pub(crate) mod shim;
 mod subject;

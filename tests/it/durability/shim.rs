@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 ///
 /// # Panics
 /// When there is no C compiler.
-pub(super) fn library() -> &'static Path {
+pub(crate) fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/durability/shim.c");

@@ -1,9 +1,12 @@
-//! What every test stands on: child processes that never outlive it, facts to wait for, a place to
-//! find real etcd.
+//! What every test stands on: child processes that never outlive it, clusters of them, facts to wait
+//! for, a place to find real etcd.
 
+pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod own_network;
 pub(crate) mod pki;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod reference;
 pub(crate) mod server;
 pub(crate) mod session;

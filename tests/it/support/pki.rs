@@ -81,6 +81,17 @@ impl Pki {
         ]
     }
 
+    /// Flags of a member that shows the pair `peer` to other members and demands theirs.
+    pub(crate) fn peer_flags(&self) -> Vec<String> {
+        let flag = |name: &str, file: &str| format!("--peer-{name}={}", self.file(file).display());
+        vec![
+            flag("cert-file", "peer.crt"),
+            flag("key-file", "peer.key"),
+            flag("trusted-ca-file", "ca.crt"),
+            "--peer-client-cert-auth".to_owned(),
+        ]
+    }
+
     /// Flags of a program that trusts the test's authority and shows the pair `name`, as `etcdctl`
     /// spells them.
     pub(crate) fn client_flags(&self, name: &str) -> Vec<String> {

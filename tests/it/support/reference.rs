@@ -39,3 +39,23 @@ pub(crate) fn client(name: &str) -> Option<PathBuf> {
     }
     found
 }
+
+/// The program `goreman`: the one `ETCD_GOREMAN` names, or the one `.ci/run` leaves in
+/// `target/tools`; `None` when what it runs is to be skipped.
+///
+/// # Panics
+/// When it is required (`ETCD_GOREMAN_REQUIRED=1`) but missing.
+pub(crate) fn goreman() -> Option<PathBuf> {
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/goreman");
+    let program = std::env::var_os("ETCD_GOREMAN").map_or_else(|| usual.into(), PathBuf::from);
+    let found = Some(program).filter(|program| program.is_file());
+    let required = std::env::var("ETCD_GOREMAN_REQUIRED").is_ok_and(|value| value == "1");
+    assert!(
+        found.is_some() || !required,
+        "ETCD_GOREMAN_REQUIRED=1 but neither ETCD_GOREMAN nor target/tools/goreman is a program"
+    );
+    if found.is_none() {
+        eprintln!("SKIPPED: what goreman runs (go install github.com/mattn/goreman@v0.3.15)");
+    }
+    found
+}

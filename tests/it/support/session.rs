@@ -4,11 +4,13 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;
 
+use etcd::client::Client;
 use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::lease_client::LeaseClient;
 use etcd::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use etcd::proto::etcdserverpb::watch_client::WatchClient;
-use etcd::proto::etcdserverpb::{PutRequest, WatchRequest, WatchResponse};
+use etcd::proto::etcdserverpb::watch_request::RequestUnion;
+use etcd::proto::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest, WatchResponse};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
@@ -85,10 +87,8 @@ impl Session {
 
     /// Opens a watch stream.
     pub(crate) fn watch(&mut self) -> WatchSession {
-        let (requests, receiver) = tokio::sync::mpsc::channel(64);
         let mut client = self.watch.clone();
-        let call = async move { client.watch(ReceiverStream::new(receiver)).await };
-        WatchSession { requests, opening: Some(Box::pin(call)), stream: None }
+        WatchSession::begin(|requests| Box::pin(async move { client.watch(requests).await }))
     }
 
     /// The record so far.
@@ -109,9 +109,21 @@ pub(crate) struct WatchSession {
 }
 
 impl WatchSession {
+    /// Opens a stream through a client of the crate.
+    pub(crate) fn over(client: &Client) -> Self {
+        let mut client = client.watch();
+        Self::begin(|requests| Box::pin(async move { client.watch(requests).await }))
+    }
+
+    fn begin(call: impl FnOnce(ReceiverStream<WatchRequest>) -> Opening) -> Self {
+        let (requests, receiver) = tokio::sync::mpsc::channel(64);
+        Self { requests, opening: Some(call(ReceiverStream::new(receiver))), stream: None }
+    }
+
     /// Sends one request.
-    pub(crate) async fn send(&self, request: WatchRequest) {
-        self.requests.send(request).await.unwrap();
+    pub(crate) fn send(&self, request: WatchRequest) -> impl Future<Output = ()> + use<> {
+        let requests = self.requests.clone();
+        async move { requests.send(request).await.unwrap() }
     }
 
     /// The next response.
@@ -124,7 +136,8 @@ impl WatchSession {
         tokio::time::timeout(quiet, self.receive()).await.is_err()
     }
 
-    async fn receive(&mut self) -> Result<WatchResponse, Status> {
+    /// The next response, or how the stream ended.
+    pub(crate) async fn receive(&mut self) -> Result<WatchResponse, Status> {
         if let Some(opening) = &mut self.opening {
             let stream = opening.await?.into_inner();
             (self.opening, self.stream) = (None, Some(stream));
@@ -141,6 +154,11 @@ pub(crate) fn put(key: &str, value: &str) -> PutRequest {
         value: value.to_owned().into(),
         ..PutRequest::default()
     }
+}
+
+/// The request that opens such a watcher.
+pub(crate) fn opening(request: WatchCreateRequest) -> WatchRequest {
+    WatchRequest { request_union: Some(RequestUnion::CreateRequest(request)) }
 }
 
 /// Replaces what may differ by `_`.

@@ -34,6 +34,22 @@ pub(crate) fn eventually_for<T>(
     }
 }
 
+/// Asks by a future until there is an answer.
+///
+/// # Panics
+/// When there is none within [`LIMIT`]; the message names `what`.
+pub(crate) async fn comes_true<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await
+}
+
 /// Awaits a future that must finish.
 ///
 /// # Panics
