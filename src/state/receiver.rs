@@ -9,6 +9,7 @@ use super::piece::{self, Body, Piece, PieceFault, Totals};
 use crate::storage::StorageError;
 use crate::storage::engine::{self, Engine};
 use crate::storage::generations::{Fresh, Generations};
+use crate::storage::space::{Room, Space as DiskSpace};
 
 /// Where states are received, and how the engines for them are opened. Clones share the place.
 #[derive(Clone, Debug)]
@@ -76,6 +77,12 @@ pub enum ReceiveError {
         /// What came.
         got: u64,
     },
+    /// The disk has no room for a second state beside the running one.
+    #[error("no space to receive a state: {free} bytes are free")]
+    NoSpace {
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The disk or the engine failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -107,6 +114,7 @@ pub struct Receiver {
     sum: u64,
     newest: Option<(usize, Bytes)>,
     end: Option<Totals>,
+    space: DiskSpace,
 }
 
 impl Receiver {
@@ -126,6 +134,7 @@ impl Receiver {
             sum: 0,
             newest: None,
             end: None,
+            space: intake.engine.space.clone(),
         })
     }
 
@@ -173,6 +182,10 @@ impl Receiver {
 
     /// Writes the pairs of a piece in one batch.
     fn store(&mut self, number: u64, body: Bytes) -> Result<(), ReceiveError> {
+        // The running engine must not have to wait for space that is taken here.
+        if self.space.look() < Room::Ample {
+            return Err(ReceiveError::NoSpace { free: self.space.free() });
+        }
         let sum = piece::chain(self.sum, &body);
         let (mut batch, mut newest) = (self.engine.batch(), self.newest.clone());
         for pair in piece::pairs(body) {

@@ -170,6 +170,21 @@ fn a_state_that_is_not_whole_is_refused() {
     assert_eq!(folders(&member), 1);
 }
 
+#[test]
+fn a_disk_that_is_getting_full_receives_nothing() {
+    let (store, member) = (filled(), Store::member());
+    let intake = member.machine.intake().unwrap();
+    let mut receiver = receiver(&member);
+    let mut sent = pieces(&store.machine.image().unwrap()).into_iter();
+    receiver.take(sent.next().unwrap()).unwrap();
+    intake.engine.space.log_is_short(true);
+    let error = receiver.take(sent.next().unwrap()).unwrap_err();
+    assert!(matches!(error, ReceiveError::NoSpace { .. }), "{error}");
+    assert_eq!(receiver.wanted(), 1);
+    drop(receiver);
+    assert_eq!(folders(&member), 1);
+}
+
 fn folders(member: &Store) -> usize {
     let states = member.folder();
     let entries = std::fs::read_dir(states.parent().unwrap()).unwrap();
