@@ -88,7 +88,7 @@ async fn members(State(backend): State<Arc<Backend>>, method: Method) -> Respons
             id: member.id.0,
             peer_urls: member.peer_urls,
             is_learner: member.is_learner,
-            name: own.map(|own| own.name.clone()).unwrap_or_default(),
+            name: own.map_or(member.name, |own| own.name.clone()),
             client_urls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
         }
     };

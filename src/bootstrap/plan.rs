@@ -44,20 +44,21 @@ impl Plan {
         !matches!(self, Self::Restart { .. })
     }
 
-    /// What to do now that the log turned out to hold nothing. A member that is remembered all the
-    /// same was interrupted in its first start, before it could promise anything to anybody, or has
-    /// not heard of its leader yet: it begins again, as the flags say now.
+    /// What to do now that it is known whether the log is empty. A member that is remembered and has
+    /// nothing in its log was interrupted in its first start, before it could promise anything to
+    /// anybody, or has not heard of its leader yet: it begins again, as the flags say now.
     ///
     /// # Errors
     /// As [`plan`].
-    pub async fn with_empty_log(
+    pub async fn with_log(
         self,
+        empty: bool,
         config: &Config,
         credentials: Option<&Credentials>,
     ) -> Result<Self, PlanError> {
         match self {
-            Self::Found { .. } | Self::Join { .. } => Ok(self),
-            Self::Restart { .. } => plan(config, None, credentials).await,
+            Self::Restart { .. } if empty => plan(config, None, credentials).await,
+            known => Ok(known),
         }
     }
 
@@ -189,8 +190,8 @@ mod tests {
         let config = Config::default();
         let fresh = plan(&config, None, None).await.unwrap();
         let remembered = plan(&config, Some(text.as_bytes()), None).await.unwrap();
-        assert_eq!(remembered.with_empty_log(&config, None).await.as_ref(), Ok(&fresh));
-        assert_eq!(fresh.clone().with_empty_log(&config, None).await, Ok(fresh));
+        assert_eq!(remembered.with_log(true, &config, None).await.as_ref(), Ok(&fresh));
+        assert_eq!(fresh.clone().with_log(true, &config, None).await, Ok(fresh));
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! Follows who leads, for everyone who asks or waits; notices when the core is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver;
+use openraft::async_runtime::{Instant, WatchReceiver};
 use openraft::metrics::RaftServerMetrics;
 
 use super::node::Core;
@@ -24,11 +25,14 @@ pub(crate) async fn follow(
 ) {
     let mut server = core.server_metrics();
     let mut applied = shared.progress.watch_applied();
+    let mut look = tokio::time::interval(shared.limits.election / 4);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        let heard = is_heard(&core, shared.limits.election).await;
         let seen = {
             let server = server.borrow_watched();
             links.learn(server.membership_config.membership());
-            observe(&server, &shared)
+            observe(&server, &shared, heard)
         };
         // A leader that has not applied an entry of its own term yet is about to.
         let arriving = seen.leader == Some(MemberId(*core.node_id())) && !seen.is_leader;
@@ -36,6 +40,7 @@ pub(crate) async fn follow(
         tokio::select! {
             changed = server.changed() => if changed.is_err() { break },
             advanced = applied.changed(), if arriving => if advanced.is_err() { break },
+            _ = look.tick() => {}
         }
     }
     shared.stop();
@@ -45,12 +50,36 @@ pub(crate) async fn follow(
     }
 }
 
-fn observe(server: &RaftServerMetrics<TypeConfig>, shared: &Shared) -> Leadership {
+/// Whether a leader is heard: by a quorum if this member leads, else by this member, within two
+/// election timeouts. Openraft remembers a leader until there is another; etcd's clients are told when
+/// there is none.
+async fn is_heard(core: &Core, election: Duration) -> bool {
+    let limit = 2 * election;
+    let leading = {
+        let metrics = core.metrics();
+        let metrics = metrics.borrow_watched();
+        let id = *core.node_id();
+        let alone = metrics.membership_config.voter_ids().eq([id]);
+        let acked = metrics.last_quorum_acked.as_ref();
+        let heard = alone || acked.is_none_or(|acked| acked.elapsed() <= limit);
+        metrics.state.is_leader().then_some(heard)
+    };
+    match leading {
+        Some(heard) => heard,
+        None => {
+            let heard = core.with_raft_state(|state| state.vote_last_modified()).await;
+            heard.ok().flatten().is_some_and(|heard| heard.elapsed() <= limit)
+        }
+    }
+}
+
+fn observe(server: &RaftServerMetrics<TypeConfig>, shared: &Shared, heard: bool) -> Leadership {
     let term = server.vote.leader_id.term;
+    let leads = server.state.is_leader() && shared.progress.applied().1 == term;
     Leadership {
-        leader: server.current_leader.map(MemberId),
+        leader: server.current_leader.filter(|_| heard).map(MemberId),
         term,
-        is_leader: server.state.is_leader() && shared.progress.applied().1 == term,
+        is_leader: heard && leads,
         is_learner: server.state.is_learner(),
         since: None,
     }

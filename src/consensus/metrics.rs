@@ -1,6 +1,6 @@
 //! Metrics of consensus, under etcd's names.
 
-use crate::telemetry::metrics::{IntCounter, IntGauge, Registry};
+use crate::telemetry::metrics::{IntCounter, IntCounterVec, IntGauge, Registry};
 
 /// What consensus counts.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) failed_reads: IntCounter,
     pending: IntGauge,
     installing: IntGauge,
+    /// Whole states received, by the member that sent them.
+    pub(crate) received: IntCounterVec,
 }
 
 /// Counts a proposal as pending, or a snapshot as being installed, until dropped.
@@ -60,6 +62,11 @@ impl Metrics {
             failed_reads: registry.counter(
                 "etcd_server_read_indexes_failed_total",
                 "Linearizable reads that failed.",
+            ),
+            received: registry.counter_vec(
+                "etcd_network_snapshot_receive_success",
+                "Total number of successful snapshot receives",
+                &["From"],
             ),
             installing: registry.gauge(
                 "etcd_server_snapshot_apply_in_progress_total",

@@ -24,7 +24,7 @@ use super::log_store::LogStore;
 use super::machine::{Applier, Durable, Work, position};
 use super::members::{Changes, Rules};
 use super::metrics::Metrics;
-use super::peers::{Links, Network, PeerChannel, PeerIdentity, PeerService, Removal};
+use super::peers::{Host, Links, Network, PeerChannel, PeerIdentity, PeerService, Removal};
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
@@ -34,7 +34,7 @@ use crate::storage::wal::{Recovered, Wal};
 use crate::tasks::{Stage, Stop, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::types::clock::Clock;
-use crate::types::ids::{MemberId, RequestIds};
+use crate::types::ids::MemberId;
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
 
@@ -152,28 +152,14 @@ impl Node {
     /// # Errors
     /// When log and state contradict each other, a thread cannot start, or the core refuses.
     pub async fn start(mut parts: Parts) -> Result<Self, ConsensusError> {
-        let mut log = LogStore::new(parts.wal, &parts.recovered).map_err(ConsensusError::Log)?;
-        // What it starts with counts as a snapshot, and the log may be cut up to there.
-        parts.machine.persist().map_err(|error| ConsensusError::Core(error.to_string()))?;
-        let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
-        check_log_covers(&log, &state, parts.machine.received().as_deref())?;
+        let (log, state) = open_log(&mut parts).await?;
         let intake = parts.machine.intake();
         let id = parts.identity.member;
-        if parts.beginning == Beginning::Alone {
-            alone::forget_others(&mut log, &state, id).await.map_err(ConsensusError::Log)?;
-        }
         let removal = Removal::new();
         if parts.reader.members().is_removed(id) {
             removal.heard();
         }
-        let limits = ProposeLimits {
-            request_bytes: parts.settings.max_request_bytes,
-            base_timeout: parts.settings.request_timeout,
-            election: parts.settings.election,
-        };
-        let applied = state.applied.map_or(0, position);
-        let metrics = Metrics::new(&parts.registry);
-        let shared = Arc::new(Shared::new(applied, metrics, limits, parts.clock));
+        let shared = shared(&parts, &state);
 
         let (work, queue) = mpsc::channel(APPLY_QUEUE);
         let apply = ApplyThread {
@@ -192,14 +178,7 @@ impl Node {
             .map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone());
-        let started = parts.clock.unix().as_millis() as u64;
-        let network = Network {
-            links: links.clone(),
-            removal: removal.clone(),
-            work: work.clone(),
-            clock: parts.clock,
-            transfers: Arc::new(RequestIds::new(id, started)),
-        };
+        let network = Network::new(links.clone(), removal.clone(), work.clone(), parts.clock);
         let supervisor = parts.supervisor.clone();
         let home = Home {
             id,
@@ -223,9 +202,7 @@ impl Node {
             core.clone(),
             Arc::clone(&shared),
             changes.clone(),
-            parts.identity,
-            parts.reader,
-            intake,
+            Host { identity: parts.identity, reader: parts.reader, intake },
             supervisor,
         );
         Ok(Self { shared, core, reader, changes, peers, links, removal, id })
@@ -389,6 +366,33 @@ impl Node {
         let metrics = wait.metrics(purged, "log purged").await.unwrap();
         metrics.purged.unwrap().index
     }
+}
+
+/// The log and the state, found to fit together.
+async fn open_log(parts: &mut Parts) -> Result<(LogStore, Durable), ConsensusError> {
+    let wal = parts.wal.clone();
+    let mut log = LogStore::new(wal, &parts.recovered).map_err(ConsensusError::Log)?;
+    // What it starts with counts as a snapshot, and the log may be cut up to there.
+    if parts.machine.applied().is_some() {
+        parts.machine.persist().map_err(|error| ConsensusError::Core(error.to_string()))?;
+    }
+    let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
+    check_log_covers(&log, &state, parts.machine.received().as_deref())?;
+    if parts.beginning == Beginning::Alone {
+        let id = parts.identity.member;
+        alone::forget_others(&mut log, &state, id).await.map_err(ConsensusError::Log)?;
+    }
+    Ok((log, state))
+}
+
+fn shared(parts: &Parts, state: &Durable) -> Arc<Shared> {
+    let limits = ProposeLimits {
+        request_bytes: parts.settings.max_request_bytes,
+        base_timeout: parts.settings.request_timeout,
+        election: parts.settings.election,
+    };
+    let applied = state.applied.map_or(0, position);
+    Arc::new(Shared::new(applied, Metrics::new(&parts.registry), limits, parts.clock))
 }
 
 /// What is needed to start the core and its tasks.

@@ -71,11 +71,8 @@ pub(super) async fn start(
     let space = Space::new(&data_dir.state(), &data_dir.wal());
     wait_for_space(&space).await;
     let (wal, recovered) = open_wal(config, &data_dir, &registry)?;
-    let plan = if recovered.last.is_none() {
-        plan.with_empty_log(config, peer_credentials.as_ref()).await?
-    } else {
-        plan
-    };
+    let empty = recovered.last.is_none();
+    let plan = plan.with_log(empty, config, peer_credentials.as_ref()).await?;
     let identity = plan.identity();
     announce(identity, &registry);
     let stores = Stores { data_dir: &data_dir, space: &space };
@@ -86,12 +83,7 @@ pub(super) async fn start(
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
     let node = Node::start(consensus::Parts {
-        identity: PeerIdentity {
-            cluster: identity.cluster,
-            member: identity.member,
-            credentials: peer_credentials,
-            patience: member.election_timeout,
-        },
+        identity: peer_identity(config, identity, peer_credentials),
         beginning: plan.beginning(config),
         wal: wal.clone(),
         recovered,
@@ -129,6 +121,20 @@ pub(super) async fn start(
         member: identity.member,
         election_timeout: config.member.election_timeout,
     })
+}
+
+/// How the other members know this one.
+fn peer_identity(
+    config: &Config,
+    identity: Identity,
+    credentials: Option<Credentials>,
+) -> PeerIdentity {
+    PeerIdentity {
+        cluster: identity.cluster,
+        member: identity.member,
+        credentials,
+        patience: config.member.election_timeout,
+    }
 }
 
 /// Facts that metrics carry as labels.

@@ -223,7 +223,14 @@ impl Lessor {
     /// A deposed leader must not renew: its successor decides when leases end. The confirmation
     /// also waits until a lease granted before the call is known here.
     async fn confirm(&self) -> Result<(), LessorError> {
-        self.inner.linear.read_index().await?;
+        match self.inner.linear.read_index().await {
+            Err(ReadError::Timeout | ReadError::LeaderChanged)
+                if self.inner.node.status().leader.is_none() =>
+            {
+                return Err(LessorError::NotLeader);
+            }
+            confirmed => confirmed?,
+        }
         if *self.inner.leads.borrow() { Ok(()) } else { Err(LessorError::NotLeader) }
     }
 }

@@ -35,7 +35,8 @@ fn members(backend: &Backend) -> Vec<Member> {
         let own = published.get(member.id);
         Member {
             id: member.id.0,
-            name: own.map(|own| own.name.clone()).unwrap_or_default(),
+            // A founder has its name from the first list, also before it has ever served.
+            name: own.map_or(member.name, |own| own.name.clone()),
             peer_ur_ls: member.peer_urls,
             client_ur_ls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
             is_learner: member.is_learner,

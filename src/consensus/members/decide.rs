@@ -136,7 +136,9 @@ impl Inner {
     fn voters(&self, observed: &StoredMembership) -> Voters {
         let all: BTreeSet<MemberId> = observed.voter_ids().map(MemberId).collect();
         let published = self.reader.members();
-        let has_started = |id: &&MemberId| published.get(**id).is_some();
+        // As in etcd, whoever has a name counts: published, or from the first list.
+        let named = |id: &MemberId| observed.membership().get_node(&id.0).is_some_and(has_name);
+        let has_started = |id: &&MemberId| published.get(**id).is_some() || named(id);
         Voters {
             started: all.iter().filter(has_started).copied().collect(),
             active: all.iter().filter(|id| self.answers(**id)).copied().collect(),
@@ -223,6 +225,10 @@ impl Inner {
         let flushed = self.core.watch_log_progress().get();
         flushed.and_then(|point| point.last_log_id).map_or(0, |id| id.index + 1)
     }
+}
+
+fn has_name(peer: &Peer) -> bool {
+    !peer.name.is_empty()
 }
 
 /// A configuration in the making.

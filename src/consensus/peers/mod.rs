@@ -13,4 +13,5 @@ pub(crate) use link::Links;
 pub use link::{PeerChannel, PeerIdentity};
 pub(crate) use network::Network;
 pub use removal::Removal;
+pub(crate) use service::Host;
 pub use service::PeerService;

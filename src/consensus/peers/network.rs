@@ -43,15 +43,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Network {
     pub(crate) links: Links,
     /// Told when a member says that we are none any more.
-    pub(crate) removal: Removal,
+    removal: Removal,
     /// The way to the state, which is sent to members that lack too much.
-    pub(crate) work: mpsc::Sender<Work>,
-    pub(crate) clock: Clock,
+    pub(super) work: mpsc::Sender<Work>,
+    pub(super) clock: Clock,
     /// Numbers of transfers, different from those of earlier runs.
-    pub(crate) transfers: Arc<RequestIds>,
+    transfers: Arc<RequestIds>,
 }
 
 impl Network {
+    /// Ways through `links`; states that are sent come from the apply thread behind `work`.
+    pub(crate) fn new(
+        links: Links,
+        removal: Removal,
+        work: mpsc::Sender<Work>,
+        clock: Clock,
+    ) -> Self {
+        let started = clock.unix().as_millis() as u64;
+        let transfers = Arc::new(RequestIds::new(links.identity().member, started));
+        Self { links, removal, work, clock, transfers }
+    }
+
     pub(super) fn next_transfer(&self) -> u64 {
         self.transfers.next_id()
     }

@@ -16,6 +16,8 @@ use crate::proto::peer::{
     SnapshotAnswer, SnapshotHead, SnapshotPiece, snapshot_answer, snapshot_piece,
 };
 use crate::state::{Intake, Received, Receiver, Taken};
+use crate::telemetry::metrics::IntCounterVec;
+use crate::types::ids::MemberId;
 
 /// Where answers go.
 pub(super) type Answers = mpsc::Sender<Result<SnapshotAnswer, Status>>;
@@ -25,6 +27,7 @@ pub(super) type Answers = mpsc::Sender<Result<SnapshotAnswer, Status>>;
 pub(super) struct Arrivals {
     core: Core,
     intake: Option<Intake>,
+    received: IntCounterVec,
     /// What has come so far: one state at a time, kept when its connection breaks.
     arriving: Arc<Mutex<Option<Arriving>>>,
 }
@@ -35,13 +38,22 @@ struct Arriving {
 }
 
 impl Arrivals {
-    pub(super) fn new(core: Core, intake: Option<Intake>) -> Self {
-        Self { core, intake, arriving: Arc::default() }
+    pub(super) fn new(core: Core, intake: Option<Intake>, received: IntCounterVec) -> Self {
+        Self { core, intake, received, arriving: Arc::default() }
     }
 
     /// Takes what one connection brings and answers it.
-    pub(super) async fn take(&self, mut pieces: Streaming<SnapshotPiece>, answers: &Answers) {
-        if let Err(status) = self.converse(&mut pieces, answers).await {
+    pub(super) async fn take(
+        &self,
+        from: MemberId,
+        mut pieces: Streaming<SnapshotPiece>,
+        answers: &Answers,
+    ) {
+        let taken = self.converse(&mut pieces, answers).await;
+        if taken.is_ok() {
+            self.received.with_label_values(&[&from.to_string()]).inc();
+        }
+        if let Err(status) = taken {
             tracing::warn!(error = status.message(), "receiving database snapshot broke off");
             // Nobody hears it if the connection is gone.
             let _ = answers.send(Err(status)).await;

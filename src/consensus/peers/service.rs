@@ -48,17 +48,24 @@ pub struct PeerService {
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// What a member is to the others.
+pub(crate) struct Host {
+    pub(crate) identity: PeerIdentity,
+    pub(crate) reader: Reader,
+    /// Where it receives states.
+    pub(crate) intake: Option<Intake>,
+}
+
 impl PeerService {
     pub(crate) fn new(
         core: Core,
         shared: Arc<Shared>,
         changes: Changes,
-        identity: PeerIdentity,
-        reader: Reader,
-        intake: Option<Intake>,
+        host: Host,
         supervisor: Supervisor,
     ) -> Self {
-        let arrivals = Arrivals::new(core.clone(), intake);
+        let Host { identity, reader, intake } = host;
+        let arrivals = Arrivals::new(core.clone(), intake, shared.metrics.received.clone());
         let guard = Guard::new(identity, reader);
         Self { core, shared, changes, arrivals, guard, supervisor }
     }
@@ -95,7 +102,9 @@ impl Raft for PeerService {
         // The stream ends with the first message that is lost or none; the sender begins another.
         let requests = request.into_inner().scan((), |(), message| ready(readable(message.ok())));
         let answers = self.core.stream_append(requests);
-        let answers = answers.map(|answer| answer.map(wire::from_appended).map_err(|e| gone(&e)));
+        let answers = answers.map(|answer| {
+            answer.map(|result| wire::from_appended(&result)).map_err(|error| gone(&error))
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -130,12 +139,12 @@ impl Raft for PeerService {
         &self,
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        self.admit(&request)?;
+        let from = self.admit(&request)?;
         let (answers, told) = mpsc::channel(1);
         let arrivals = self.arrivals.clone();
         let pieces = request.into_inner();
         self.supervisor.spawn("snapshot", Stage::Consensus, async move {
-            arrivals.take(pieces, &answers).await;
+            arrivals.take(from, pieces, &answers).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }

@@ -71,12 +71,12 @@ pub(crate) fn to_append(
     })
 }
 
-pub(crate) fn from_appended(result: StreamAppendResult<TypeConfig>) -> peer::AppendAnswer {
+pub(crate) fn from_appended(result: &StreamAppendResult<TypeConfig>) -> peer::AppendAnswer {
     use append_answer::Result::{Conflict, HigherVote, Matched};
     let result = match result {
         Ok(last) => Matched(peer::Matched { last: last.map(from_log_id) }),
-        Err(StreamAppendError::Conflict(at)) => Conflict(from_log_id(at)),
-        Err(StreamAppendError::HigherVote(vote)) => HigherVote(from_vote(&vote)),
+        Err(StreamAppendError::Conflict(at)) => Conflict(from_log_id(*at)),
+        Err(StreamAppendError::HigherVote(vote)) => HigherVote(from_vote(vote)),
     };
     peer::AppendAnswer { result: Some(result) }
 }
@@ -196,7 +196,7 @@ mod tests {
             Err(StreamAppendError::Conflict(ID(4))),
             Err(StreamAppendError::HigherVote(Vote::new(4, 1))),
         ] {
-            assert_eq!(to_appended(from_appended(result.clone())).unwrap(), result);
+            assert_eq!(to_appended(from_appended(&result)).unwrap(), result);
         }
         assert!(to_append(peer::AppendRequest::default()).is_err());
         assert!(to_appended(peer::AppendAnswer::default()).is_err());

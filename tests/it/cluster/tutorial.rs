@@ -107,13 +107,6 @@ fn the_procfile_makes_three_members() {
 }
 
 #[test]
-fn the_procfile_makes_three_members_for_our_own_etcdctl() {
-    let script = script("by_shell", THREE_MEMBERS);
-    let Some(printed) = own_network::run(&script, &programs(&Kind::Ours)) else { return };
-    assert_eq!(printed, expected());
-}
-
-#[test]
 fn another_token_makes_another_cluster() {
     let Some(programs) = real_etcdctl() else { return };
     let lines = THREE_MEMBERS.replace("etcd_cluster_procfile", "other_procfile");
