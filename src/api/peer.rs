@@ -123,7 +123,8 @@ async fn hash_kv(
         }),
         Ok(Err(error)) => {
             let text = status::of_read(&error);
-            let text = text.message().trim_start_matches("etcdserver: ");
+            // Members are told without the word that says who speaks.
+            let text = text.message().split_once(": ").map_or(text.message(), |(_, text)| text);
             answer::text(StatusCode::BAD_REQUEST, format!("{text}\n"))
         }
         Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
