@@ -75,8 +75,8 @@ pub struct Tls {
     pub allowed_cn: Vec<String>,
     /// Subject alternative names a client certificate may carry; empty is any.
     pub allowed_hostname: Vec<String>,
-    /// Whether the address a certificate is shown from must be named in it, if it names any.
-    pub verify_source: bool,
+    /// Whether the peer's address need not be named in its certificate.
+    pub skip_client_san_verify: bool,
 }
 
 impl Tls {

@@ -148,7 +148,7 @@ impl View<'_> {
             auto: self.on("auto-tls"),
             allowed_cn: Vec::new(),
             allowed_hostname: self.list("client-cert-allowed-hostname"),
-            verify_source: false,
+            skip_client_san_verify: false,
         }
     }
 
@@ -164,7 +164,7 @@ impl View<'_> {
             auto: self.on("peer-auto-tls"),
             allowed_cn: self.list("peer-cert-allowed-cn"),
             allowed_hostname: self.list("peer-cert-allowed-hostname"),
-            verify_source: !self.on("peer-skip-client-san-verification"),
+            skip_client_san_verify: self.on("peer-skip-client-san-verification"),
         }
     }
 

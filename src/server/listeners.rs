@@ -74,7 +74,8 @@ fn client_credentials(
     if !urls.iter().any(|url| url.scheme.is_tls()) {
         return Ok(None);
     }
-    credentials(config, "client", &config.client_tls, urls, counters).map(Some)
+    let tls = certificates(config, "client", &config.client_tls, urls)?;
+    Ok(Some(Credentials::open(tls, config.tls.clone(), counters.clone())?))
 }
 
 /// Certificates for serving and calling other members, if that is encrypted anywhere, or if there may
@@ -91,23 +92,17 @@ fn peer_credentials(
     if !encrypted && !given {
         return Ok(None);
     }
-    credentials(config, "peer", tls, listen, counters).map(Some)
+    let tls = certificates(config, "peer", tls, listen)?;
+    Ok(Some(Credentials::open_for_peers(tls, config.tls.clone(), counters.clone())?))
 }
 
-/// Opens certificates, self-made ones where they are asked for.
-fn credentials(
-    config: &Config,
-    side: &str,
-    tls: &Tls,
-    urls: &[Url],
-    counters: &Metrics,
-) -> Result<Credentials, ServerError> {
-    let tls = if tls.auto && tls.cert_file.is_none() {
-        self_signed(config, side, tls, urls)?
+/// The certificates to use: self-made ones where they are asked for.
+fn certificates(config: &Config, side: &str, tls: &Tls, urls: &[Url]) -> Result<Tls, ServerError> {
+    if tls.auto && tls.cert_file.is_none() {
+        self_signed(config, side, tls, urls)
     } else {
-        tls.clone()
-    };
-    Ok(Credentials::open(tls, config.tls.clone(), counters.clone())?)
+        Ok(tls.clone())
+    }
 }
 
 /// The certificate `--auto-tls` and `--peer-auto-tls` make, in the data directory as etcd has it.

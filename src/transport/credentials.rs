@@ -43,6 +43,7 @@ struct Inner {
     limits: TlsLimits,
     metrics: Metrics,
     recheck: Duration,
+    verifies_source: bool,
     live: watch::Sender<Live>,
     seen: Mutex<Seen>,
 }
@@ -60,7 +61,17 @@ impl Credentials {
     /// # Errors
     /// As [`Material::load`].
     pub fn open(tls: Tls, limits: TlsLimits, metrics: Metrics) -> Result<Self, TlsError> {
-        Self::open_rechecking(tls, limits, metrics, RECHECK)
+        Self::open_with(tls, limits, metrics, RECHECK, false)
+    }
+
+    /// As [`Self::open`], for a listener whose clients must show their certificates from an address
+    /// that is named in them, unless `tls` leaves that out: etcd asks it of members.
+    ///
+    /// # Errors
+    /// As [`Material::load`].
+    pub fn open_for_peers(tls: Tls, limits: TlsLimits, metrics: Metrics) -> Result<Self, TlsError> {
+        let verifies_source = !tls.skip_client_san_verify;
+        Self::open_with(tls, limits, metrics, RECHECK, verifies_source)
     }
 
     /// As [`Self::open`], with another shortest time between two looks at the files.
@@ -73,6 +84,16 @@ impl Credentials {
         metrics: Metrics,
         recheck: Duration,
     ) -> Result<Self, TlsError> {
+        Self::open_with(tls, limits, metrics, recheck, false)
+    }
+
+    fn open_with(
+        tls: Tls,
+        limits: TlsLimits,
+        metrics: Metrics,
+        recheck: Duration,
+        verifies_source: bool,
+    ) -> Result<Self, TlsError> {
         // The stamp first: a file replaced while we read is then seen as changed, not missed.
         let stamp = Stamp::take(&tls);
         let material = Material::load(&tls, &limits)?;
@@ -80,7 +101,8 @@ impl Credentials {
         announce(&material, &metrics, 1);
         let seen = Mutex::new(Seen { at: Clock.now(), stamp, fault: None });
         let live = watch::Sender::new(live);
-        Ok(Self { inner: Arc::new(Inner { tls, limits, metrics, recheck, live, seen }) })
+        let inner = Inner { tls, limits, metrics, recheck, verifies_source, live, seen };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The set in use.
@@ -98,7 +120,7 @@ impl Credentials {
 
     /// Whether the address a certificate is shown from must be named in it.
     pub(super) fn verifies_source(&self) -> bool {
-        self.inner.tls.verify_source
+        self.inner.verifies_source
     }
 
     /// Tells of every replacement.
