@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
+use tonic::Status;
 
-use crate::consensus::{LinearReader, Node, Proposer};
+use super::status;
+use crate::consensus::{self, LinearReader, Node, Proposer};
+use crate::proto::etcdserverpb::Member;
 use crate::state::Reader;
+use crate::state::reader::Hash;
 use crate::telemetry::metrics::Registry;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
 use crate::upkeep::{DiskWatch, Lessor};
@@ -86,4 +91,40 @@ pub struct Backend {
     pub health: watch::Receiver<Health>,
     /// Where counters are registered.
     pub registry: Registry,
+    /// Turns for computing hashes, on whatever port they are asked for.
+    pub hashes: Semaphore,
+}
+
+impl Backend {
+    /// Hashes computed at one time: each reads everything, on a thread others need too.
+    pub const HASHES: usize = 2;
+
+    /// The members by id: addresses from consensus, names and client addresses as they published them.
+    pub fn members(&self) -> Vec<Member> {
+        let published = self.reader.members();
+        let described = |member: consensus::Member| {
+            let own = published.get(member.id);
+            Member {
+                id: member.id.0,
+                // A founder has its name from the first list, also before it has ever served.
+                name: own.map_or(member.name, |own| own.name.clone()),
+                peer_ur_ls: member.peer_urls,
+                client_ur_ls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
+                is_learner: member.is_learner,
+            }
+        };
+        self.node.members().into_iter().map(described).collect()
+    }
+
+    /// [`Reader::hash_kv`] in its turn, on a thread that may block.
+    ///
+    /// # Errors
+    /// What clients are told.
+    pub async fn hash_kv(&self, revision: i64) -> Result<Hash, Status> {
+        let _turn = self.hashes.acquire().await.map_err(|_| status::stopped())?;
+        let reader = self.reader.clone();
+        let hashed = spawn_blocking(move || reader.hash_kv(revision)).await;
+        let hashed = hashed.map_err(|error| status::internal(&error))?;
+        hashed.map_err(|error| status::of_read(&error))
+    }
 }

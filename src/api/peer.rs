@@ -9,13 +9,11 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
 use super::backend::Backend;
 use super::http::{answer, peer_router};
-use super::status;
-use crate::consensus::Member;
+use crate::proto::etcdserverpb::Member;
 
 /// The header that names the cluster.
 const CLUSTER: &str = "x-etcd-cluster-id";
@@ -81,18 +79,14 @@ async fn members(State(backend): State<Arc<Backend>>, method: Method) -> Respons
     if method != Method::GET {
         return of_cluster(&backend, answer::method_not_allowed());
     }
-    let published = backend.reader.members();
-    let told = |member: Member| {
-        let own = published.get(member.id);
-        Told {
-            id: member.id.0,
-            peer_urls: member.peer_urls,
-            is_learner: member.is_learner,
-            name: own.map_or(member.name, |own| own.name.clone()),
-            client_urls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
-        }
+    let told = |member: Member| Told {
+        id: member.id,
+        peer_urls: member.peer_ur_ls,
+        is_learner: member.is_learner,
+        name: member.name,
+        client_urls: member.client_ur_ls,
     };
-    let members: Vec<Told> = backend.node.members().into_iter().map(told).collect();
+    let members: Vec<Told> = backend.members().into_iter().map(told).collect();
     of_cluster(&backend, answer::json_line(&members))
 }
 
@@ -108,10 +102,8 @@ async fn hash_kv(
         let text = "error unmarshalling request\n";
         return of_cluster(&backend, answer::text(StatusCode::BAD_REQUEST, text));
     };
-    let reader = backend.reader.clone();
-    let hashed = spawn_blocking(move || reader.hash_kv(question.revision)).await;
-    let response = match hashed {
-        Ok(Ok(hashed)) => answer::json(&HashAnswer {
+    let response = match backend.hash_kv(question.revision).await {
+        Ok(hashed) => answer::json(&HashAnswer {
             header: HashHeader {
                 cluster_id: backend.cluster.0,
                 member_id: backend.member.0,
@@ -121,13 +113,12 @@ async fn hash_kv(
             hash: hashed.hash,
             compact_revision: hashed.compacted,
         }),
-        Ok(Err(error)) => {
-            let text = status::of_read(&error);
+        Err(status) => {
             // Members are told without the word that says who speaks.
-            let text = text.message().split_once(": ").map_or(text.message(), |(_, text)| text);
+            let text = status.message();
+            let text = text.split_once(": ").map_or(text, |(_, text)| text);
             answer::text(StatusCode::BAD_REQUEST, format!("{text}\n"))
         }
-        Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     };
     of_cluster(&backend, response)
 }

@@ -12,12 +12,17 @@ mod error;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod handover;
+mod home;
 mod leadership;
 mod log_store;
 mod machine;
 mod members;
 mod metrics;
 mod node;
+mod opening;
+mod others;
+mod parts;
 mod peers;
 mod proposer;
 mod queue;
@@ -32,7 +37,8 @@ mod waiters;
 
 pub use error::{ConsensusError, MoveError, ProposeError, ReadError};
 pub use members::{Change, ChangeError, Changes, Rules};
-pub use node::{Beginning, Member, Node, Parts, Settings};
+pub use node::Node;
+pub use parts::{Beginning, Member, Parts, Settings};
 pub use peers::{PeerChannel, PeerIdentity, PeerService, Removal};
 pub use proposer::Proposer;
 pub use reader::LinearReader;

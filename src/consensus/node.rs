@@ -5,35 +5,27 @@
 //! raised the processor time of a put from 170 to 290 microseconds, and on busy processors its
 //! latency many times over. What may block, the log and the state, has threads of its own.
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{InitializeError, RaftError};
-use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 
-use super::alone;
-use super::apply::{ApplyThread, applied_state};
-use super::batcher::Batcher;
-use super::error::{ConsensusError, MoveError};
-use super::leadership::follow;
-use super::log_store::LogStore;
-use super::machine::{Applier, Durable, Work, position};
-use super::members::{Changes, Rules};
+use super::apply::ApplyThread;
+use super::error::ConsensusError;
+use super::home::{Home, core_config, core_error};
+use super::machine::{Applier, Durable, position};
+use super::members::Changes;
 use super::metrics::Metrics;
-use super::peers::{Host, Links, Network, PeerChannel, PeerIdentity, PeerService, Removal};
+use super::opening::open_log;
+use super::parts::{Member, Parts};
+use super::peers::{Host, Links, Network, PeerChannel, PeerService, Removal};
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
-use super::types::{Peer, TypeConfig, decode_log_id};
-use crate::state::{Machine, Reader};
-use crate::storage::wal::{Recovered, Wal};
-use crate::tasks::{Stage, Stop, Supervisor};
-use crate::telemetry::metrics::Registry;
-use crate::types::clock::Clock;
+use super::types::{Peer, TypeConfig};
+use crate::tasks::Stage;
 use crate::types::ids::MemberId;
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
@@ -42,108 +34,17 @@ pub(crate) type Core = Raft<TypeConfig, Applier>;
 /// bounds a member that follows.
 const APPLY_QUEUE: usize = 1024;
 
-/// A member of the cluster as consensus knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub id: MemberId,
-    /// The name it was founded under; what it publishes itself is in the state.
-    pub name: String,
-    /// Where other members reach it.
-    pub peer_urls: Vec<String>,
-    /// Whether it has no vote.
-    pub is_learner: bool,
-}
-
-/// Timers and limits of consensus.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// How often a leader tells that it is alive.
-    pub heartbeat: Duration,
-    /// How long a member waits for a leader before it stands for election; at most twice that.
-    pub election: Duration,
-    /// Whether to ask the others before standing for election.
-    pub pre_vote: bool,
-    /// How long a request may take beside a change of leader, for which two election timeouts are
-    /// added.
-    pub request_timeout: Duration,
-    /// Largest encoded request, in bytes.
-    pub max_request_bytes: usize,
-    /// Log entries between two snapshots.
-    pub snapshot_count: u64,
-    /// Log entries kept behind a snapshot for members that lag.
-    pub snapshot_catchup_entries: u64,
-    /// Applying longer than this is worth a line in the log.
-    pub slow_apply: Duration,
-    /// What changes of members are refused.
-    pub rules: Rules,
-}
-
-impl Default for Settings {
-    /// etcd's defaults.
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(100),
-            election: Duration::from_secs(1),
-            pre_vote: true,
-            request_timeout: Duration::from_secs(5),
-            max_request_bytes: 1536 * 1024,
-            snapshot_count: 100_000,
-            snapshot_catchup_entries: 5000,
-            slow_apply: Duration::from_millis(100),
-            rules: Rules::default(),
-        }
-    }
-}
-
-/// How a member begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// With the others it founds a cluster of these members; they all say the same.
-    Found(Vec<Member>),
-    /// The leader of a running cluster will send it everything.
-    Join,
-    /// It goes on where it stopped.
-    Resume,
-    /// It goes on where it stopped, alone: all others are forgotten.
-    Alone,
-}
-
-/// What a member is made of.
-pub struct Parts {
-    /// Who it is, and how it reaches the others.
-    pub identity: PeerIdentity,
-    /// How it begins.
-    pub beginning: Beginning,
-    /// The log.
-    pub wal: Wal,
-    /// What the log held when it was opened.
-    pub recovered: Recovered,
-    /// The state machine; the apply thread will own it.
-    pub machine: Machine,
-    /// What the state machine has published.
-    pub reader: Reader,
-    /// Timers and limits.
-    pub settings: Settings,
-    /// Starts and stops the tasks.
-    pub supervisor: Supervisor,
-    /// Takes the metrics.
-    pub registry: Registry,
-    /// Tells the time.
-    pub clock: Clock,
-}
-
 /// A running member. Clones are handles of the same one.
 #[derive(Clone)]
 pub struct Node {
-    shared: Arc<Shared>,
-    core: Core,
+    pub(super) shared: Arc<Shared>,
+    pub(super) core: Core,
     reader: LinearReader,
     changes: Changes,
     peers: PeerService,
     links: Links,
     removal: Removal,
-    id: MemberId,
+    pub(super) id: MemberId,
 }
 
 impl Node {
@@ -254,62 +155,6 @@ impl Node {
         self.removal.removed().await;
     }
 
-    /// Hands leadership over to another voter and waits until it leads.
-    ///
-    /// # Errors
-    /// When this member does not lead, the target has no vote, or it did not take over in time.
-    pub async fn move_leader(&self, to: MemberId) -> Result<(), MoveError> {
-        let mut leadership = self.shared.leadership.subscribe();
-        if !leadership.borrow_and_update().is_leader {
-            return Err(MoveError::NotLeader);
-        }
-        if !self.members().iter().any(|member| member.id == to && !member.is_learner) {
-            return Err(MoveError::BadTarget);
-        }
-        if to == self.id {
-            return Ok(());
-        }
-        let moved = async {
-            loop {
-                self.core.trigger().transfer_leader(to.0).await.map_err(|_| MoveError::Stopped)?;
-                let led = leadership.wait_for(|now| now.leader == Some(to));
-                // One that was lost on the way is sent again.
-                match tokio::time::timeout(self.shared.limits.election, led).await {
-                    Ok(Ok(_)) => return Ok(()),
-                    Ok(Err(_)) => return Err(MoveError::Stopped),
-                    Err(_) => {}
-                }
-            }
-        };
-        let limit = self.shared.limits.timeout();
-        tokio::time::timeout(limit, moved).await.unwrap_or(Err(MoveError::Timeout))
-    }
-
-    /// Hands leadership to whichever voter has most of the log, if this member leads and there is one,
-    /// so that a member that stops is not missed for an election timeout.
-    pub async fn hand_over(&self) {
-        let target = {
-            let metrics = self.core.metrics();
-            let metrics = metrics.borrow_watched();
-            let voters = metrics.membership_config.voter_ids();
-            let others = voters.filter(|id| *id != self.id.0);
-            let matched = |id: u64| metrics.replication.as_ref()?.get(&id).copied().flatten();
-            others.filter_map(|id| Some((matched(id)?, id))).max()
-        };
-        let Some((_, target)) = target else { return };
-        let target = MemberId(target);
-        let handed =
-            tokio::time::timeout(2 * self.shared.limits.election, self.move_leader(target));
-        match handed.await {
-            Ok(Ok(())) => tracing::info!(transferee = %target, "leadership transferred"),
-            Ok(Err(MoveError::NotLeader)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(transferee = %target, %error, "leadership was not taken")
-            }
-            Err(_) => tracing::warn!(transferee = %target, "leadership was not taken in time"),
-        }
-    }
-
     /// This member's id.
     pub fn id(&self) -> MemberId {
         self.id
@@ -368,23 +213,6 @@ impl Node {
     }
 }
 
-/// The log and the state, found to fit together.
-async fn open_log(parts: &mut Parts) -> Result<(LogStore, Durable), ConsensusError> {
-    let wal = parts.wal.clone();
-    let mut log = LogStore::new(wal, &parts.recovered).map_err(ConsensusError::Log)?;
-    // What it starts with counts as a snapshot, and the log may be cut up to there.
-    if parts.machine.applied().is_some() {
-        parts.machine.persist().map_err(|error| ConsensusError::Core(error.to_string()))?;
-    }
-    let state = applied_state(&parts.machine).map_err(ConsensusError::Log)?;
-    check_log_covers(&log, &state, parts.machine.received().as_deref())?;
-    if parts.beginning == Beginning::Alone {
-        let id = parts.identity.member;
-        alone::forget_others(&mut log, &state, id).await.map_err(ConsensusError::Log)?;
-    }
-    Ok((log, state))
-}
-
 fn shared(parts: &Parts, state: &Durable) -> Arc<Shared> {
     let limits = ProposeLimits {
         request_bytes: parts.settings.max_request_bytes,
@@ -393,148 +221,4 @@ fn shared(parts: &Parts, state: &Durable) -> Arc<Shared> {
     };
     let applied = state.applied.map_or(0, position);
     Arc::new(Shared::new(applied, Metrics::new(&parts.registry), limits, parts.clock))
-}
-
-/// What is needed to start the core and its tasks.
-struct Home {
-    id: MemberId,
-    config: Arc<Config>,
-    shared: Arc<Shared>,
-    network: Network,
-    beginning: Beginning,
-    supervisor: Supervisor,
-}
-
-impl Home {
-    /// Starts the core; founds the cluster if nothing has been written yet.
-    async fn start(
-        &self,
-        log: LogStore,
-        work: mpsc::Sender<Work>,
-        state: Durable,
-    ) -> Result<Core, ConsensusError> {
-        let applier = Applier::new(work, Arc::clone(&self.shared), state);
-        let config = Arc::clone(&self.config);
-        let network = self.network.clone();
-        let core = Core::new(self.id.0, config, network, log, applier).await.map_err(core_error)?;
-        if let Beginning::Found(founders) = &self.beginning {
-            let founders: BTreeMap<u64, Peer> = founders.iter().map(founder).collect();
-            match core.initialize(founders).await {
-                // A log that has entries was founded before.
-                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-                Err(error) => return Err(core_error(error)),
-            }
-        }
-        let id = self.id.0;
-        let alone = core
-            .with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([id]))
-            .await
-            .map_err(core_error)?;
-        if alone {
-            // Nobody else could win: waiting for an election timeout would only delay the start.
-            core.trigger().elect(false).await.map_err(core_error)?;
-        }
-        Ok(core)
-    }
-
-    fn run_tasks(&self, core: &Core, reader: &LinearReader) {
-        let stop = || self.supervisor.stop_token(Stage::Consensus);
-        let shared = || Arc::clone(&self.shared);
-        let links = self.network.links.clone();
-        let batcher = Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
-        self.spawn("batcher", batcher.run(stop()));
-        self.spawn("reads", reader.clone().run(core.clone(), stop()));
-        self.spawn(
-            "leadership",
-            follow(shared(), core.clone(), links, self.supervisor.clone(), stop()),
-        );
-        let (keeper, core_to_trim) = (shared(), core.clone());
-        let stop_keeping = stop();
-        self.spawn("log-retention", async move {
-            keeper.retention.run(core_to_trim, stop_keeping).await;
-        });
-        self.spawn("consensus", shut_down(core.clone(), shared(), stop()));
-    }
-
-    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.supervisor.spawn(name, Stage::Consensus, task);
-    }
-}
-
-/// Ends the core once asked to stop. The apply thread ends by itself when the core no longer feeds
-/// it, with everything that was committed applied and durable.
-async fn shut_down(core: Core, shared: Arc<Shared>, stop: Stop) {
-    stop.stopped().await;
-    if core.shutdown().await.is_err() {
-        tracing::error!("consensus core panicked while it stopped");
-    }
-    shared.queue.close();
-}
-
-fn founder(member: &Member) -> (u64, Peer) {
-    (member.id.0, Peer { name: member.name.clone(), peer_urls: member.peer_urls.clone() })
-}
-
-/// The state never holds more than the log: an entry is durable there before it is applied. If it
-/// does, the end of the log was lost, and entries that clients were told of with it; unless the state
-/// is just as it was received from another member, and the log was not cut yet.
-fn check_log_covers(
-    log: &LogStore,
-    state: &Durable,
-    received: Option<&[u8]>,
-) -> Result<(), ConsensusError> {
-    let last = log.last().map_err(ConsensusError::Log)?;
-    let received = received.map(decode_log_id).transpose().map_err(ConsensusError::Log)?;
-    match (state.applied, last) {
-        (Some(applied), _) if Some(applied) == received => Ok(()),
-        (Some(applied), last) if Some(applied) > last => Err(ConsensusError::LogBehindState {
-            applied: position(applied),
-            last: last.map_or(0, position),
-        }),
-        (applied, _) => check_state_reaches_log(log, applied.map_or(0, position)),
-    }
-}
-
-/// Nor is the state older than the oldest entry of the log: it is made durable before the log is cut.
-fn check_state_reaches_log(log: &LogStore, applied: u64) -> Result<(), ConsensusError> {
-    let purged = log.purged().map_err(ConsensusError::Log)?.map_or(0, position);
-    if applied < purged {
-        return Err(ConsensusError::StateBehindLog { applied, purged });
-    }
-    Ok(())
-}
-
-fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {
-    let election = millis(settings.election);
-    let config = Config {
-        cluster_name: "etcd".into(),
-        heartbeat_interval: millis(settings.heartbeat),
-        election_timeout_min: election,
-        election_timeout_max: 2 * election,
-        enable_pre_vote: Some(settings.pre_vote),
-        // A member that led before it stopped stands for election like any other: a term has one
-        // leader, and clients see a new term after a restart, as with etcd.
-        enable_leader_restore: Some(false),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count.max(1)),
-        max_in_snapshot_log_to_keep: settings.snapshot_catchup_entries,
-        // A follower further behind than this is sent a snapshot, so the log must reach as far.
-        replication_lag_threshold: settings
-            .snapshot_count
-            .saturating_add(settings.snapshot_catchup_entries),
-        // Cutting the log entry by entry would send the core into the file system all the time.
-        purge_batch_size: (settings.snapshot_count / 10).clamp(1, 256),
-        install_snapshot_timeout: 10 * 60 * 1000,
-        // The apply thread stalls when the disk does; the core must not stall with it.
-        state_machine_channel_size: Some(64 * 1024),
-        ..Config::default()
-    };
-    config.validate().map_err(|error| ConsensusError::Timers(error.to_string()))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn core_error(error: impl std::fmt::Display) -> ConsensusError {
-    ConsensusError::Core(error.to_string())
 }

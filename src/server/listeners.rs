@@ -33,6 +33,8 @@ pub(super) struct Listeners {
     credentials: Option<Credentials>,
     peer_credentials: Option<Credentials>,
     counters: Metrics,
+    /// Bounds of each socket; together they leave the log and the store their files.
+    limits: Limits,
 }
 
 /// Opens every socket of the configuration.
@@ -54,14 +56,20 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
     .concat();
     let credentials = client_credentials(config, &urls, &counters)?;
     let peer_credentials = peer_credentials(config, &counters)?;
+    let client = bind_all(&member.listen_client_urls, options).await?;
+    let client_http = bind_all(&member.listen_client_http_urls, options).await?;
+    let metrics = bind_all(&member.listen_metrics_urls, options).await?;
+    let peer = bind_all(&member.listen_peer_urls, options).await?;
+    let limits = limits(config, client.len() + client_http.len() + metrics.len() + peer.len());
     Ok(Listeners {
-        client: bind_all(&member.listen_client_urls, options).await?,
-        client_http: bind_all(&member.listen_client_http_urls, options).await?,
-        metrics: bind_all(&member.listen_metrics_urls, options).await?,
-        peer: bind_all(&member.listen_peer_urls, options).await?,
+        client,
+        client_http,
+        metrics,
+        peer,
         credentials,
         peer_credentials,
         counters,
+        limits,
     })
 }
 
@@ -143,14 +151,13 @@ impl Listeners {
     pub(super) fn serve_peers(
         &mut self,
         service: &Router,
-        config: &Config,
         supervisor: &Supervisor,
     ) -> Result<(), ServerError> {
         let serving = Serving {
             name: "peer",
             credentials: self.peer_credentials.clone(),
             // Streams of log entries never end by themselves, and nobody waits for their end.
-            limits: Limits { drain: Duration::ZERO, ..limits(config, 1) },
+            limits: Limits { drain: Duration::ZERO, ..self.limits.clone() },
             memory: Memory::default(),
             metrics: self.counters.clone(),
             supervisor: supervisor.clone(),
@@ -177,11 +184,10 @@ impl Listeners {
     ) -> Result<(), ServerError> {
         tracing::info!("ready to serve client requests");
         let grpc = Grpc::start(Arc::clone(backend), supervisor);
-        let sockets = self.client.len() + self.client_http.len() + self.metrics.len();
         let serving = Serving {
             name: "client",
             credentials: self.credentials,
-            limits: limits(config, sockets),
+            limits: self.limits,
             memory: Memory::default(),
             metrics: self.counters,
             supervisor: supervisor.clone(),

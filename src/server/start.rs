@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::error::ServerError;
 use super::{listeners, watchdog};
@@ -106,7 +106,7 @@ pub(super) async fn start(
     };
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Without the others there may never be a leader.
-    bound.serve_peers(&peer::router(&backend), config, supervisor)?;
+    bound.serve_peers(&peer::router(&backend), supervisor)?;
     publish_self(config, &node, &reader, supervisor).await?;
     let credentials = bound.credentials();
     watchdog::start(notifier, node.linear(), supervisor);
@@ -363,5 +363,6 @@ fn backend(
         },
         health,
         registry: parts.registry.clone(),
+        hashes: Semaphore::new(Backend::HASHES),
     }
 }

@@ -167,7 +167,8 @@ impl Lessor {
     }
 
     fn leader_elsewhere(&self) -> Option<PeerChannel> {
-        let leader = self.inner.node.status().leader?;
+        let now = self.inner.node.status();
+        let leader = now.leader.filter(|_| !now.is_leader)?;
         self.inner.node.peer(leader)
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::Shared;
-use crate::api::backend::Backend;
 use crate::api::{header, status};
 use crate::consensus::Change;
 use crate::proto::etcdserverpb::{
@@ -25,31 +24,14 @@ pub(super) async fn list(
     }
     // No reply about members tells a revision.
     let header = header::at(&shared.backend, 0);
-    Ok(MemberListResponse { header, members: members(&shared.backend) })
-}
-
-/// The members by id: addresses from consensus, names and client addresses as they published them.
-fn members(backend: &Backend) -> Vec<Member> {
-    let published = backend.reader.members();
-    let described = |member: crate::consensus::Member| {
-        let own = published.get(member.id);
-        Member {
-            id: member.id.0,
-            // A founder has its name from the first list, also before it has ever served.
-            name: own.map_or(member.name, |own| own.name.clone()),
-            peer_ur_ls: member.peer_urls,
-            client_ur_ls: own.map(|own| own.client_urls.clone()).unwrap_or_default(),
-            is_learner: member.is_learner,
-        }
-    };
-    backend.node.members().into_iter().map(described).collect()
+    Ok(MemberListResponse { header, members: shared.backend.members() })
 }
 
 /// Has a change made, and tells the member it was about as it is now.
 async fn change(shared: &Shared, change: Change) -> Result<(MemberId, Vec<Member>), Status> {
     let backend = &shared.backend;
     let id = backend.node.changes().change(change).await.map_err(status::of_change)?;
-    Ok((id, members(backend)))
+    Ok((id, backend.members()))
 }
 
 /// Addresses as they may become part of a membership.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::stream;
-use tokio::task::spawn_blocking;
 use tonic::Status;
 
 use super::Shared;
@@ -26,8 +25,6 @@ use crate::types::version::ETCD_API;
 /// Alarms that may be raised: two kinds for each member of the largest cluster, many times over. The
 /// member is whatever the client says.
 const MOST_ALARMS: usize = 1_024;
-/// Hashes computed at one time: each reads everything, on a thread others need too.
-pub(super) const HASHES: usize = 2;
 
 pub(super) async fn status(
     shared: Arc<Shared>,
@@ -117,11 +114,7 @@ pub(super) async fn hash_kv(
     shared: Arc<Shared>,
     request: HashKvRequest,
 ) -> Result<HashKvResponse, Status> {
-    let _turn = shared.hashes.acquire().await.map_err(|_| wire::stopped())?;
-    let reader = shared.backend.reader.clone();
-    let hashed = spawn_blocking(move || reader.hash_kv(request.revision)).await;
-    let hashed = hashed.map_err(|error| wire::internal(&error))?;
-    let hashed = hashed.map_err(|error| wire::of_read(&error))?;
+    let hashed = shared.backend.hash_kv(request.revision).await?;
     Ok(HashKvResponse {
         header: header::at(&shared.backend, hashed.current),
         hash: hashed.hash,

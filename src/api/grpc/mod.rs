@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use tokio::sync::{Semaphore, watch as channel};
+use tokio::sync::watch as channel;
 use tonic::{Code, Status};
 
 use body::refuse;
@@ -62,7 +62,6 @@ struct Shared {
     backend: Arc<Backend>,
     metrics: Metrics,
     budget: Budget,
-    hashes: Semaphore,
     /// Whether there has been no leader for long.
     leaderless: channel::Receiver<bool>,
     serving: Stop,
@@ -80,10 +79,9 @@ impl Grpc {
         let limits = backend.limits;
         let metrics = Metrics::new(&backend.registry, limits.extensive_metrics);
         let budget = Budget::new(limits.range_bytes_in_flight, Clock);
-        let hashes = Semaphore::new(maintenance::HASHES);
         let serving = supervisor.stop_token(Stage::Serving);
         let clock = Clock;
-        let shared = Shared { backend, metrics, budget, hashes, leaderless, serving, clock };
+        let shared = Shared { backend, metrics, budget, leaderless, serving, clock };
         Self { shared: Arc::new(shared) }
     }
 

@@ -143,6 +143,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         health,
         disk,
         registry: running.registry.clone(),
+        hashes: tokio::sync::Semaphore::new(Backend::HASHES),
     }
 }
 

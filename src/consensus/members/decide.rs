@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use openraft::async_runtime::{Instant, WatchReceiver};
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::raft::{ClientWriteResponse, Precondition};
 use openraft::{ChangeMembers, EntryPayload};
 
 use super::rules::{Voters, is_ready};
 use super::{Change, ChangeError, Changed, Inner};
+use crate::consensus::others;
 use crate::consensus::types::{LogId, Membership, Peer, StoredMembership, TypeConfig};
 use crate::types::ids::MemberId;
 
@@ -55,9 +56,7 @@ impl Inner {
         if is_learner && next.nodes.len() - next.voters.len() >= self.rules.max_learners {
             return Err(ChangeError::TooManyLearners);
         }
-        let mut peer_urls = peer_urls.to_vec();
-        peer_urls.sort_unstable();
-        next.nodes.insert(id.0, Peer { name: String::new(), peer_urls });
+        next.nodes.insert(id.0, peer(String::new(), peer_urls));
         if !is_learner {
             next.voters.insert(id.0);
         }
@@ -93,9 +92,7 @@ impl Inner {
         let next = Next::from(observed);
         let Some(known) = next.nodes.get(&id.0) else { return Err(ChangeError::NotFound) };
         next.check_urls(peer_urls, Some(id))?;
-        let mut peer_urls = peer_urls.to_vec();
-        peer_urls.sort_unstable();
-        let moved = Peer { name: known.name.clone(), peer_urls };
+        let moved = peer(known.name.clone(), peer_urls);
         let set = ChangeMembers::SetNodes(BTreeMap::from([(id.0, moved)]));
         self.settle(observed, id, self.core.change_membership(set, false)).await
     }
@@ -129,8 +126,7 @@ impl Inner {
         if id == self.id.0 {
             return metrics.last_log_index.map_or(0, |index| index + 1);
         }
-        let matched = metrics.replication.as_ref().and_then(|all| all.get(&id).copied().flatten());
-        matched.map_or(0, |id| id.index + 1)
+        others::matched(&metrics, id).map_or(0, |id| id.index + 1)
     }
 
     fn voters(&self, observed: &StoredMembership) -> Voters {
@@ -152,9 +148,7 @@ impl Inner {
             return true;
         }
         let metrics = self.core.metrics();
-        let metrics = metrics.borrow_watched();
-        let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(&id.0).copied().flatten());
-        heard.is_some_and(|heard| heard.elapsed() <= self.shared.limits.election)
+        others::answers(&metrics.borrow_watched(), id.0, self.shared.limits.election)
     }
 
     async fn append(
@@ -225,6 +219,13 @@ impl Inner {
         let flushed = self.core.watch_log_progress().get();
         flushed.and_then(|point| point.last_log_id).map_or(0, |id| id.index + 1)
     }
+}
+
+/// A member as the log knows it: its addresses sorted, as etcd has them.
+fn peer(name: String, peer_urls: &[String]) -> Peer {
+    let mut peer_urls = peer_urls.to_vec();
+    peer_urls.sort_unstable();
+    Peer { name, peer_urls }
 }
 
 fn has_name(peer: &Peer) -> bool {

@@ -19,7 +19,7 @@ use openraft::raft::{
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{AnyError, OptionalSend};
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Response, Status};
 
 use super::guard::says_removed;
 use super::link::{Links, PeerChannel};
@@ -27,6 +27,7 @@ use super::removal::Removal;
 use super::wire::{self, Malformed};
 use crate::consensus::machine::{SnapshotHandle, Work};
 use crate::consensus::types::{Peer, TypeConfig, Vote};
+use crate::proto::peer::VoteAnswer;
 use crate::proto::peer::raft_client::RaftClient;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
@@ -88,7 +89,7 @@ pub(crate) struct ToPeer {
 impl ToPeer {
     fn client(&self) -> Result<RaftClient<PeerChannel>, Failed> {
         let channel = self.network.links.to(self.target).ok_or_else(|| self.unknown())?;
-        Ok(RaftClient::new(channel).max_decoding_message_size(usize::MAX))
+        Ok(RaftClient::new(channel))
     }
 
     pub(super) fn target(&self) -> MemberId {
@@ -114,6 +115,16 @@ impl ToPeer {
 
     pub(super) fn malformed(&self, error: &Malformed) -> Failed {
         self.unreachable(error)
+    }
+
+    /// The answer to either kind of vote.
+    async fn voted(
+        &self,
+        option: &RPCOption,
+        asked: impl Future<Output = Result<Response<VoteAnswer>, Status>>,
+    ) -> Result<VoteResponse<TypeConfig>, Failed> {
+        let answer = self.within(RPCTypes::Vote, option, asked).await?;
+        wire::to_vote_answer(answer.get_ref()).map_err(|error| self.malformed(&error))
     }
 
     /// Waits for an answer as long as openraft does.
@@ -182,9 +193,8 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failed> {
         let mut client = self.client()?;
-        let call = client.vote(wire::from_vote_request(&request));
-        let answer = self.within(RPCTypes::Vote, &option, call).await?;
-        wire::to_vote_answer(answer.get_ref()).map_err(|error| self.malformed(&error))
+        let asked = client.vote(wire::from_vote_request(&request));
+        self.voted(&option, asked).await
     }
 
     async fn pre_vote(
@@ -193,9 +203,8 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failed> {
         let mut client = self.client()?;
-        let call = client.pre_vote(wire::from_vote_request(&request));
-        let answer = self.within(RPCTypes::Vote, &option, call).await?;
-        wire::to_vote_answer(answer.get_ref()).map_err(|error| self.malformed(&error))
+        let asked = client.pre_vote(wire::from_vote_request(&request));
+        self.voted(&option, asked).await
     }
 
     async fn full_snapshot(

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use openraft::errors::{ReplicationClosed, StreamingError};
 use openraft::raft::SnapshotResponse;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -26,6 +29,10 @@ const AHEAD: usize = 2;
 /// Connections tried for one image, and the pause between them.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(300);
+/// Time a receiver gets for one piece, and for its verdict. An image that is kept costs memory and
+/// disk, so nobody may keep it without taking from it.
+const PIECE: Duration = Duration::from_secs(60);
+const VERDICT: Duration = Duration::from_secs(600);
 
 type Sent = Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>>;
 
@@ -75,21 +82,26 @@ impl ToPeer {
         pieces.send(message(snapshot_piece::Part::Head(head))).await.map_err(|_| gone())?;
         let call = RaftClient::new(channel).snapshot(ReceiverStream::new(requests)).await;
         let mut answers = call.map_err(|status| self.failed(&status))?.into_inner();
-        let mut pieces = Some(pieces);
-        loop {
-            let answer = answers.message().await.map_err(|status| self.failed(&status))?;
-            match answer.and_then(|answer| answer.answer) {
-                Some(snapshot_answer::Answer::Wanted(from)) => {
-                    // A second question would be a fault of the other end, and finds no pieces left.
-                    let Some(pieces) = pieces.take() else { return Err(gone()) };
-                    let image = self.image(transfer).await?;
-                    tokio::task::spawn_blocking(move || feed(&image, from, &pieces));
+        let from = match timeout(PIECE, answers.message()).await {
+            Ok(told) => match told.map_err(|status| self.failed(&status))?.and_then(|a| a.answer) {
+                Some(snapshot_answer::Answer::Wanted(from)) => from,
+                _ => return Err(gone()),
+            },
+            Err(_) => return Err(self.unreachable("it does not say which piece it wants")),
+        };
+        let image = self.image(transfer).await?;
+        let runtime = Handle::current();
+        let fed = spawn_blocking(move || feed(&runtime, &image, from, &pieces));
+        tokio::select! {
+            told = answers.message() => {
+                match told.map_err(|status| self.failed(&status))?.and_then(|told| told.answer) {
+                    Some(snapshot_answer::Answer::Vote(vote)) => {
+                        wire::to_vote(Some(vote)).map_err(|error| self.malformed(&error))
+                    }
+                    _ => Err(gone()),
                 }
-                Some(snapshot_answer::Answer::Vote(vote)) => {
-                    return wire::to_vote(Some(vote)).map_err(|error| self.malformed(&error));
-                }
-                None => return Err(gone()),
             }
+            () = stalled(fed) => Err(self.unreachable("it takes nothing of the state any more")),
         }
     }
 
@@ -115,23 +127,43 @@ struct Transfer {
     image: Option<Image>,
 }
 
-/// Reads pieces as fast as they leave; ends when the connection does.
-fn feed(image: &Image, from: u64, pieces: &mpsc::Sender<SnapshotPiece>) {
+/// How sending pieces ended.
+enum Fed {
+    /// All of them are on their way.
+    Whole,
+    /// The connection is gone or the state cannot be read; the other end says so.
+    Broken,
+    /// The receiver takes nothing.
+    Stalled,
+}
+
+/// Waits until the receiver has had its time.
+async fn stalled(fed: JoinHandle<Fed>) {
+    match fed.await {
+        Ok(Fed::Stalled) => {}
+        Ok(Fed::Whole) => tokio::time::sleep(VERDICT).await,
+        Ok(Fed::Broken) | Err(_) => std::future::pending().await,
+    }
+}
+
+/// Reads pieces as fast as they leave.
+fn feed(runtime: &Handle, image: &Image, from: u64, pieces: &mpsc::Sender<SnapshotPiece>) -> Fed {
     for piece in image.pieces(from) {
-        match piece {
-            Ok(piece) => {
-                let piece = message(snapshot_piece::Part::Piece(piece));
-                if pieces.blocking_send(piece).is_err() {
-                    return;
-                }
-            }
+        let piece = match piece {
+            Ok(piece) => message(snapshot_piece::Part::Piece(piece)),
             Err(error) => {
                 // The receiver sees the stream end too early and asks again.
                 tracing::error!(%error, "cannot read the state that is to be sent");
-                return;
+                return Fed::Broken;
             }
+        };
+        match runtime.block_on(timeout(PIECE, pieces.send(piece))) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Fed::Broken,
+            Err(_) => return Fed::Stalled,
         }
     }
+    Fed::Whole
 }
 
 fn message(part: snapshot_piece::Part) -> SnapshotPiece {
