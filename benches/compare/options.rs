@@ -70,7 +70,7 @@ impl Options {
                 idle: 10_000,
                 leases: 10_000,
                 kills: 5,
-                cluster_keys: 500_000,
+                cluster_keys: 1_000_000,
                 warm_up: Duration::from_millis(700),
                 length: Duration::from_secs(4),
             },

@@ -43,7 +43,7 @@ const TARGETS: &[(&str, Option<usize>, Figure, Bound)] = &[
     ("three members: linearizable get", None, Figure::Rate, AtLeast(3.0)),
     ("three members: serializable get", None, Figure::Rate, AtLeast(3.0)),
     ("three members: failover", None, Figure::Failover, AtMost(1.0)),
-    ("three members: 500,000 keys", None, Figure::Resident, AtMost(0.5)),
+    ("three members: 1,000,000 keys", None, Figure::Resident, AtMost(0.5)),
     ("", None, Figure::CompactionGap, Never(50.0)),
     ("", None, Figure::DefragGap, Never(50.0)),
     ("", None, Figure::CompactionFailed, Never(0.0)),
