@@ -105,9 +105,9 @@ fn founder(member: &Member) -> (u64, Peer) {
 
 pub(super) fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {
     // Openraft waits for the lease of the leader to end, which is its longest timeout, and then for a
-    // timeout between the two. Together that is 1.1 to 1.5 times what was asked for: never sooner, and
+    // timeout between the two. Together that is 1.2 to 1.4 times what was asked for: never sooner, and
     // on the average as soon as etcd, which waits between one and two.
-    let (shortest, longest) = (settings.election * 7 / 20, settings.election * 3 / 4);
+    let (shortest, longest) = (settings.election / 2, settings.election * 7 / 10);
     let config = Config {
         cluster_name: "etcd".into(),
         heartbeat_interval: millis(settings.heartbeat),
