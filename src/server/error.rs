@@ -45,6 +45,9 @@ pub enum ServerError {
     /// TLS files.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Something failed while the rest was being started.
+    #[error("{0}")]
+    Failed(String),
     /// Self-made certificates.
     #[error(transparent)]
     Certs(#[from] CertError),

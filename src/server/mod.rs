@@ -1,6 +1,7 @@
 //! Composition root of the daemon: builds a node from its parts, says when it serves, stops it in
 //! order. No rules of its own.
 
+mod embedded;
 mod error;
 mod files;
 mod listeners;
@@ -19,6 +20,7 @@ use crate::telemetry::logging::{self, LogHandle};
 use crate::telemetry::panic::{self, Then};
 use crate::types::version;
 
+pub use embedded::Embedded;
 pub use error::ServerError;
 
 /// How long a member goes on that was removed, as in etcd.

@@ -39,6 +39,16 @@ async fn one_member_behaves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_member_in_this_process_behaves() {
+    behaves(Plan::of(1).inside()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_members_in_this_process_behave() {
+    behaves(Plan::of(3).inside()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_members_behave() {
     behaves(Plan::of(3)).await;
 }

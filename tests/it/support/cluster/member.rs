@@ -1,11 +1,13 @@
 //! One member: its addresses and folder, which stay, and its process, which comes and goes.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use etcd::client::Client;
 
+use super::inside::Inside;
 use super::plan::Plan;
 use crate::support::pki::Pki;
 use crate::support::process::Process;
@@ -40,6 +42,8 @@ pub(crate) struct Member {
     pub(crate) client: Client,
     /// The running process, or the last one.
     pub(crate) process: Option<Process>,
+    /// The running member, if it is none of its own process.
+    pub(super) inside: Option<Inside>,
     /// Program and arguments that run the daemon, if not the daemon itself.
     pub(crate) by: Vec<String>,
     /// Flags that say how it joins; they count only while it has no data.
@@ -81,6 +85,7 @@ impl Member {
             name: name.to_owned(),
             client: super::client(&[format!("{scheme}://{}", addresses.client)], pki),
             process: None,
+            inside: None,
             by: Vec::new(),
             bootstrap: Vec::new(),
             state: State::Down,
@@ -146,16 +151,32 @@ impl Member {
             .env("PATH", path)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.home)
-            .arg(format!("--name={}", self.name))
-            .arg(format!("--data-dir={}", self.data().display()))
-            .arg(format!("--listen-client-urls={}", self.client_url()))
-            .arg(format!("--advertise-client-urls={}", self.client_url()))
-            .arg(format!("--listen-peer-urls={}://{}", self.scheme, self.addresses.peer))
-            .arg(format!("--initial-advertise-peer-urls={}", self.peer_url()))
-            .args(&self.flags)
-            .args(&self.bootstrap)
-            .args(once);
+            .args(self.arguments(once));
         command
+    }
+
+    /// What it is told, with flags for this time only.
+    pub(super) fn arguments(&self, once: &[&str]) -> Vec<OsString> {
+        let own = [
+            format!("--name={}", self.name),
+            format!("--data-dir={}", self.data().display()),
+            format!("--listen-client-urls={}", self.client_url()),
+            format!("--advertise-client-urls={}", self.client_url()),
+            format!("--listen-peer-urls={}://{}", self.scheme, self.addresses.peer),
+            format!("--initial-advertise-peer-urls={}", self.peer_url()),
+        ];
+        let once = once.iter().map(ToString::to_string);
+        let all = own.into_iter().chain(self.flags.clone()).chain(self.bootstrap.clone());
+        all.chain(once).map(OsString::from).collect()
+    }
+
+    /// Whether it ended by itself or was stopped.
+    pub(super) fn has_ended(&mut self) -> bool {
+        match (&self.inside, &mut self.process) {
+            (Some(inside), _) => inside.has_ended(),
+            (None, Some(process)) => process.has_ended(),
+            (None, None) => true,
+        }
     }
 
     /// Everything the last process printed.

@@ -1,7 +1,8 @@
-//! Clusters of real processes on addresses of their own.
+//! Clusters on addresses of their own: of real processes, or inside this one.
 
 mod address;
 mod facts;
+mod inside;
 mod member;
 mod network;
 mod owner;
@@ -16,6 +17,7 @@ use etcd::proto::etcdserverpb::{Member as Listed, MemberAddRequest, MemberAddRes
 use tempfile::TempDir;
 use tonic::Status;
 
+use inside::Inside;
 pub(crate) use member::{Member, State};
 pub(crate) use network::{Network, Path};
 pub(crate) use plan::Plan;
@@ -106,6 +108,12 @@ impl Cluster {
 
     /// The same with flags for this time only.
     pub(crate) fn launch_with(&mut self, member: usize, once: &[&str]) {
+        if self.plan.inside {
+            let member = &mut self.members[member];
+            member.inside = Some(Inside::start(&member.name, member.arguments(once)));
+            member.state = State::Up;
+            return;
+        }
         let process = Process::start(&mut self.members[member].command(once));
         if let Some(network) = &self.network {
             network.runs_as(member, process.pid());
@@ -119,12 +127,13 @@ impl Cluster {
     /// # Panics
     /// When its process ends instead; the message shows its output.
     pub(crate) async fn wait_ready(&mut self, member: usize) {
-        let Member { client, process, name, .. } = &mut self.members[member];
+        let member = &mut self.members[member];
+        let (name, client) = (member.name.clone(), member.client.clone());
         comes_true(&format!("{name} to serve"), async || {
-            let process = process.as_mut().unwrap();
-            if process.has_ended() {
-                panic!("{name} ended instead of serving\n{}", process.output().join("\n"));
+            if member.has_ended() {
+                panic!("{name} ended instead of serving\n{}", member.output().join("\n"));
             }
+            let client = &client;
             let status = facts::status(client).await.ok().filter(|status| status.leader != 0)?;
             let served = status.is_learner || requests::try_get(client, "x").await.is_ok();
             served.then_some(())
@@ -141,8 +150,11 @@ impl Cluster {
     /// Kills without warning.
     pub(crate) fn kill(&mut self, member: usize) {
         let member = &mut self.members[member];
-        member.process.as_mut().unwrap().kill();
         member.state = State::Down;
+        match &mut member.inside {
+            Some(inside) => inside.stop(),
+            None => member.process.as_mut().unwrap().kill(),
+        }
     }
 
     /// Ends a member in order.
@@ -154,13 +166,21 @@ impl Cluster {
 
     /// Lets a process stand still.
     pub(crate) fn pause(&mut self, member: usize) {
-        self.members[member].signal("STOP");
+        if self.plan.inside {
+            self.kill(member);
+        } else {
+            self.members[member].signal("STOP");
+        }
         self.members[member].state = State::Paused;
     }
 
     /// Lets it go on.
     pub(crate) fn resume(&mut self, member: usize) {
-        self.members[member].signal("CONT");
+        if self.plan.inside {
+            self.launch(member);
+        } else {
+            self.members[member].signal("CONT");
+        }
         self.members[member].state = State::Up;
     }
 

@@ -6,6 +6,7 @@ pub(crate) struct Plan {
     pub(super) size: usize,
     pub(super) tls: bool,
     pub(super) proxied: bool,
+    pub(super) inside: bool,
     pub(super) heartbeat: u32,
     pub(super) election: u32,
     pub(super) token: String,
@@ -20,6 +21,7 @@ impl Plan {
             size,
             tls: false,
             proxied: false,
+            inside: false,
             heartbeat: 50,
             election: 500,
             token: "test-cluster".to_owned(),
@@ -31,6 +33,12 @@ impl Plan {
     /// Certificates on both sides, for clients and between members.
     pub(crate) fn with_mutual_tls(self) -> Self {
         Self { tls: true, ..self }
+    }
+
+    /// Members are no processes but threads of this one. They cannot be killed or paused: where a test
+    /// wants that, they are stopped, and started again on their data.
+    pub(crate) fn inside(self) -> Self {
+        Self { inside: true, ..self }
     }
 
     /// Members reach each other through a network that can be cut and slowed down.
