@@ -15,6 +15,7 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::aside::aside;
 use super::types::{
     LogEntry, LogId, TypeConfig, Vote, decode_entry, decode_log_id, decode_vote, encode_log_id,
     encode_payload, encode_vote,
@@ -109,7 +110,7 @@ impl LogStore {
                 .map(|frame| decode_entry(decode_log_id(&frame.id)?, frame.payload))
                 .collect()
         };
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        aside(read).await?
     }
 
     /// `range` cut down to what the log holds.

@@ -99,27 +99,33 @@ impl Writer {
         loop {
             let waits = self.unconfirmed && fault.is_none();
             let patience = self.confirm_after.filter(|_| waits);
-            let outcome = match self.shared.next(patience) {
-                Task::Write(batch) => self.serve(batch, fault.as_ref()),
-                Task::Idle => self.confirm(),
-                Task::Stop(committed) => {
-                    if fault.is_none() {
-                        let closed = self.finish(committed);
-                        self.note_fault(closed.err());
-                    }
-                    return;
-                }
-            };
-            fault = fault.or_else(|| self.note_fault(outcome.err()));
+            let task = self.shared.next(patience);
+            let stops = matches!(task, Task::Stop(_));
+            self.turn(task, &mut fault);
+            if stops {
+                return;
+            }
         }
     }
 
-    fn note_fault(&self, error: Option<io::Error>) -> Option<Fault> {
-        let error = error?;
+    /// Does one piece of work; after the first fault nothing but calling back is left.
+    pub(super) fn turn(&mut self, task: Task, fault: &mut Option<Fault>) {
+        let outcome = match task {
+            Task::Write(batch) => self.serve(batch, fault.as_ref()),
+            Task::Idle => self.confirm(),
+            Task::Stop(_) if fault.is_some() => return,
+            Task::Stop(committed) => self.finish(committed),
+        };
+        if let (None, Err(error)) = (&fault, outcome) {
+            *fault = Some(self.note_fault(&error));
+        }
+    }
+
+    fn note_fault(&self, error: &io::Error) -> Fault {
         error!(%error, segment = %self.active.path.display(), "the Raft log failed");
-        let fault = Fault::new(&error);
+        let fault = Fault::new(error);
         self.shared.state.lock().fault = Some(fault.clone());
-        Some(fault)
+        fault
     }
 
     /// Writes and syncs a batch, makes the places known, and calls back.
