@@ -123,6 +123,7 @@ impl Slot {
             WalOptions { segment_bytes: 64 << 10, cache_bytes: 16 << 10, ..WalOptions::default() };
         let (wal, recovered, stepper) =
             Wal::open_stepped(disk, Path::new("/wal"), options).unwrap_or_else(|e| panic!("{e}"));
+        self.world.count("torn_logs", usize::from(recovered.torn.is_some()));
         let stepper = Arc::new(Mutex::new(stepper));
         let blank = recovered.last.is_none() && recovered.vote.is_none();
         let beginning =
@@ -201,6 +202,7 @@ impl Slot {
     /// Ends a life at once.
     pub(super) fn crash(&mut self, running: &Running, death: Death) {
         self.world.note(format_args!("{} dies: {death:?}", self.place));
+        self.world.count(if matches!(death, Death::Power) { "power_cuts" } else { "kills" }, 1);
         running.dead.send_replace(true);
         durable::forget(id(self.place));
         let power = matches!(death, Death::Power);
@@ -238,22 +240,9 @@ impl Running {
         let _ = dead.wait_for(|dead| *dead).await;
     }
 
-    pub(super) fn is_dead(&self) -> bool {
-        *self.dead.borrow()
-    }
-
     /// Waits until the member fails by itself.
     pub(super) async fn failure(&self) -> String {
         self.supervisor.failed().await
-    }
-
-    /// Starts a task that ends with the member.
-    pub(super) fn spawn(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.supervisor.spawn(name, Stage::Serving, task);
     }
 }
 

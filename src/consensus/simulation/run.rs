@@ -33,33 +33,24 @@ pub(super) struct Cluster {
     owner: Supervisor,
 }
 
-/// What came of a seed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Report {
-    pub(super) operations: usize,
-    pub(super) acknowledged: usize,
-    pub(super) terms: usize,
-    pub(super) events: u64,
-    pub(super) hash: u64,
-    pub(super) lasted: Duration,
-}
-
-/// Plays a seed in `folder`, which is empty.
+/// Plays a seed in `folder`, which is empty. Tells what came of it as one line.
 ///
 /// # Errors
 /// What was not as it must be.
-pub(super) async fn play(seed: u64, folder: &Path) -> Result<Report, String> {
+pub(super) async fn play(seed: u64, folder: &Path) -> Result<String, String> {
     let world = Arc::new(World::new(seed));
-    let played = tokio::select! {
+    tokio::select! {
         biased;
         what = world.failed() => Err(what),
         played = rounds(&world, folder) => played,
-    };
+    }?;
     let (events, hash) = world.summary();
-    played.map(|report| Report { events, hash, ..report })
+    let counts = world.counts().into_iter().map(|(what, times)| format!("{what}={times}"));
+    let counts: Vec<String> = counts.collect();
+    Ok(format!("{} events={events} hash={hash:016x}", counts.join(" ")))
 }
 
-async fn rounds(world: &Arc<World>, folder: &Path) -> Result<Report, String> {
+async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
     let count = world.pick(&[3, 3, 3, 5]);
     let mut cluster = Cluster::new(world, count, folder);
     cluster.start_all().await;
@@ -79,14 +70,11 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<Report, String> {
     let told = std::mem::take(&mut *clients.told.lock());
     check::members(&members)?;
     check::told(&told, &members)?;
-    Ok(Report {
-        operations: told.operations.len(),
-        acknowledged: told.acknowledged.len(),
-        terms: cluster.terms.count(),
-        events: 0,
-        hash: 0,
-        lasted: world.now(),
-    })
+    world.count("operations", told.operations.len());
+    world.count("acknowledged", told.acknowledged.len());
+    world.count("terms", cluster.terms.count());
+    world.count("ms", usize::try_from(world.now().as_millis()).unwrap());
+    Ok(())
 }
 
 impl Cluster {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::{child, run};
 use crate::types::clock::Clock;
 
+/// How the line of a seed begins that went well.
+const RIGHT: &str = "all is right: ";
 /// Seeds of a usual run.
 const SEEDS: u64 = 200;
 
@@ -20,7 +22,7 @@ fn play(seed: u64) -> Result<String, String> {
     let output = child::run(seed);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report = said.lines().find(|line| line.contains("Report {")).map(str::to_owned);
+    let report = said.lines().find(|line| line.starts_with(RIGHT)).map(str::to_owned);
     report.filter(|_| output.status.success()).ok_or_else(|| format!("{told}\n{said}"))
 }
 
@@ -73,7 +75,8 @@ fn one_seed_in_this_process() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let played = runtime.block_on(run::play(seed, &folder));
     match &played {
-        Ok(report) => println!("{report:?}"),
+        // On a line of its own: the test program has begun one.
+        Ok(report) => println!("\n{RIGHT}{report}"),
         Err(what) => eprintln!("seed {seed}: {what}"),
     }
     let well = played.is_ok();

@@ -1,5 +1,6 @@
 //! Chance, and the record of everything that happened: what all parts of a simulation share.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(super) struct World {
     /// Print every event.
     loud: bool,
     failure: watch::Sender<Option<String>>,
+    /// What is broken on purpose, to see that it is found.
+    broken: Option<String>,
 }
 
 struct State {
@@ -22,15 +25,23 @@ struct State {
     events: u64,
     hash: Xxh3,
     line: String,
+    counts: BTreeMap<&'static str, usize>,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let state = State { random, events: 0, hash: Xxh3::new(), line: String::new() };
+        let state = State {
+            random,
+            events: 0,
+            hash: Xxh3::new(),
+            line: String::new(),
+            counts: BTreeMap::new(),
+        };
         let loud = std::env::var_os("SIMULATION_TRACE").is_some();
         let failure = watch::Sender::new(None);
-        Self { state: Mutex::new(state), began: Instant::now(), loud, failure }
+        let broken = std::env::var("SIMULATION_BREAK").ok();
+        Self { state: Mutex::new(state), began: Instant::now(), loud, failure, broken }
     }
 
     /// Time since the beginning.
@@ -67,6 +78,12 @@ impl World {
         all[self.below(all.len())]
     }
 
+    /// Whether something is broken on purpose: syncs that do nothing (`disk`), or reads that ask nobody
+    /// (`reads`).
+    pub(super) fn is_broken(&self, what: &str) -> bool {
+        self.broken.as_deref() == Some(what)
+    }
+
     /// Records an event.
     pub(super) fn note(&self, what: fmt::Arguments<'_>) {
         let now = self.now().as_millis();
@@ -96,6 +113,16 @@ impl World {
         let mut failure = self.failure.subscribe();
         let failed = failure.wait_for(Option::is_some).await;
         failed.unwrap().clone().unwrap()
+    }
+
+    /// Counts what a seed should have met with.
+    pub(super) fn count(&self, what: &'static str, times: usize) {
+        *self.state.lock().counts.entry(what).or_default() += times;
+    }
+
+    /// What was counted.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, usize> {
+        self.state.lock().counts.clone()
     }
 
     /// How many events there were, and a hash over all of them.

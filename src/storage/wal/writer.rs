@@ -53,6 +53,8 @@ pub(crate) struct Writer {
     wanted: (usize, bool),
     /// Frames were synced that no later frame confirms yet.
     unconfirmed: bool,
+    /// The last thing written to the active segment was not synced.
+    unsynced: bool,
 }
 
 /// Fails the queue if the sync thread ends by a panic.
@@ -89,6 +91,7 @@ impl Writer {
             changes: Vec::new(),
             wanted: (0, false),
             unconfirmed: false,
+            unsynced: false,
         }
     }
 
@@ -221,6 +224,7 @@ impl Writer {
     /// Completes the active segment and begins the next one, with room for a frame of this size.
     fn advance(&mut self, size: u64) -> io::Result<()> {
         self.flush(self.fsync)?;
+        self.sync_marker()?;
         failpoint::hit(Point::SegmentFull);
         let (next, zeroed) = self.spares.next(BLOCK as u64 + size)?;
         failpoint::hit(Point::SegmentBegun);
@@ -255,6 +259,7 @@ impl Writer {
         failpoint::hit(Point::WalWritten);
         let bytes = self.buffer.len() as u64;
         self.offset += bytes;
+        self.unsynced = !sync;
         self.buffer.clear();
         let mut took = Duration::ZERO;
         if sync {
@@ -267,6 +272,16 @@ impl Writer {
         }
         if let Some(observer) = &self.observer {
             observer(Synced { wrote: written.duration_since(begun), took, bytes });
+        }
+        Ok(())
+    }
+
+    /// A marker need not be on disk soon, but with everything else in a segment that is complete: its
+    /// successor promises as much.
+    fn sync_marker(&mut self) -> io::Result<()> {
+        if self.fsync && self.unsynced {
+            self.active.file.sync().map_err(named("fsync", &self.active.path))?;
+            self.unsynced = false;
         }
         Ok(())
     }
