@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+/// Seconds of the processor after which a seed is taken for one that never ends; it needs one or two.
+const PATIENCE: u64 = 60;
+
 /// Runs a seed in a process, which writes how it went; also when it fails.
 pub(super) fn run(seed: u64) -> Output {
     let folder = tempfile::Builder::new().prefix("simulation-").tempdir_in(place()).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap());
+    let mut child = Command::new("sh");
     child
+        .args(["-c", &format!("ulimit -t {PATIENCE}; exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", "consensus::simulation::tests::one_seed_in_this_process"])
         .args(["--ignored", "--nocapture", "--test-threads=1"])
         .env("LD_PRELOAD", library())

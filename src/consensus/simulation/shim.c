@@ -2,7 +2,7 @@
  * make two runs of one seed differ.
  *
  * Random bytes come from a generator seeded by SIMULATION_SEED, the same for every thread. The thread
- * that makes an event loop lives in a time of its own: it stands still while there is something to do,
+ * that makes an event loop lives in a time of its own: it hardly moves while there is something to do,
  * and jumps to the end of the wait when there is not. All other threads have the system's time.
  */
 #define _GNU_SOURCE
@@ -24,7 +24,11 @@
 
 static __thread uint64_t chance;
 static __thread int simulated;
-static __thread uint64_t passed; /* ms */
+static __thread uint64_t passed; /* ns */
+
+/* For a look at what else has happened. Without it, who looks at the clock again and again until a
+ * moment has come would look for ever. */
+#define GLANCE 20000
 
 static uint64_t next_chance(void) {
     if (!chance) {
@@ -54,8 +58,8 @@ int getentropy(void *buffer, size_t length) {
 int clock_gettime(clockid_t clock, struct timespec *now) {
     if (!simulated || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
         return syscall(SYS_clock_gettime, clock, now);
-    now->tv_sec = (clock == CLOCK_REALTIME ? BEGIN_REAL : BEGIN_MONOTONIC) + passed / 1000;
-    now->tv_nsec = passed % 1000 * 1000000;
+    now->tv_sec = (clock == CLOCK_REALTIME ? BEGIN_REAL : BEGIN_MONOTONIC) + passed / 1000000000;
+    now->tv_nsec = passed % 1000000000;
     return 0;
 }
 
@@ -65,6 +69,8 @@ int epoll_create1(int flags) {
 }
 
 int epoll_wait(int poll, struct epoll_event *events, int most, int timeout) {
+    if (simulated && timeout == 0)
+        passed += GLANCE;
     if (!simulated || timeout == 0)
         return syscall(SYS_epoll_pwait, poll, events, most, timeout, NULL, 8);
     int found = syscall(SYS_epoll_pwait, poll, events, most, timeout < 0 ? PATIENCE : 0, NULL, 8);
@@ -73,6 +79,6 @@ int epoll_wait(int poll, struct epoll_event *events, int most, int timeout) {
         abort();
     }
     if (found == 0)
-        passed += timeout;
+        passed += timeout * 1000000ULL;
     return found;
 }
