@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 /// Seconds of the processor after which a seed is taken for one that never ends; it needs one or two.
 const PATIENCE: u64 = 60;
 
-/// Runs a seed in a process, which writes how it went; also when it fails.
-pub(super) fn run(seed: u64) -> Output {
+/// Runs a seed in a process, which writes how it went; also when it fails. What is `broken` is named in
+/// `world.rs`; nothing if it is empty.
+pub(super) fn run(seed: u64, broken: &str) -> Output {
     let folder = tempfile::Builder::new().prefix("simulation-").tempdir_in(place()).unwrap();
     let mut child = Command::new("sh");
     child
@@ -19,6 +20,7 @@ pub(super) fn run(seed: u64) -> Output {
         .args(["--ignored", "--nocapture", "--test-threads=1"])
         .env("LD_PRELOAD", library())
         .env("SIMULATION_SEED", seed.to_string())
+        .env("SIMULATION_BREAK", broken)
         .env("SIMULATION_FOLDER", folder.path());
     child.output().unwrap()
 }

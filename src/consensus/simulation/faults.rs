@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::member::{Death, Pace};
+use super::member::{Death, ELECTION, Pace, id};
 use super::network::Weather;
 use super::run::Cluster;
 
@@ -21,9 +21,11 @@ enum Trouble {
     NetworkIsSplit,
     NetworkIsBad,
     DiskIsSlow,
+    LeadershipMoves,
+    LeaderStops,
 }
 
-const ALL: [Trouble; 12] = [
+const ALL: [Trouble; 14] = [
     Trouble::OneDies,
     Trouble::LeaderDies,
     Trouble::MajorityDies,
@@ -36,6 +38,8 @@ const ALL: [Trouble; 12] = [
     Trouble::NetworkIsSplit,
     Trouble::NetworkIsBad,
     Trouble::DiskIsSlow,
+    Trouble::LeadershipMoves,
+    Trouble::LeaderStops,
 ];
 
 const BAD_WEATHER: Weather = Weather { delay: (0, 40), loss: 30 };
@@ -102,8 +106,28 @@ impl Cluster {
                     });
                 }
             }
+            Trouble::LeadershipMoves => self.move_leader(leader, chosen).await,
+            Trouble::LeaderStops => self.stop(leader).await,
             Trouble::NetworkIsBad => self.network.set_weather(BAD_WEATHER),
             Trouble::DiskIsSlow => *self.slots[chosen].pace.lock() = SLOW_DISK,
+        }
+    }
+
+    /// One member hands leadership to another, or gives up.
+    async fn move_leader(&self, from: usize, to: usize) {
+        if let Some(running) = self.running(from) {
+            let moved = running.node.move_leader(id(to));
+            let moved = tokio::time::timeout(2 * ELECTION, moved).await;
+            self.world.note(format_args!("leadership moves from {from} to {to}: {moved:?}"));
+        }
+    }
+
+    /// As a daemon stops that is told to.
+    async fn stop(&mut self, place: usize) {
+        if let Some(running) = self.running(place) {
+            running.node.hand_over().await;
+            running.stop().await;
+            self.crash(place, Death::Process);
         }
     }
 

@@ -69,6 +69,7 @@ pub(super) struct Running {
     safe: Arc<Mutex<Safe>>,
     dead: watch::Sender<bool>,
     data: DataDir,
+    first_state: PathBuf,
 }
 
 /// How a member dies.
@@ -131,7 +132,8 @@ impl Slot {
         self.run_disk(&supervisor, wal.clone(), Arc::clone(&stepper));
         let registry = Registry::new();
         let (machine, reader) = open_state(&data, &registry);
-        let safe = Arc::new(Mutex::new(state_folder::safe(&data.state())));
+        let first_state = data.state();
+        let safe = Arc::new(Mutex::new(state_folder::safe(&first_state)));
         let (states, watched) = (data.generations(), Arc::clone(&safe));
         durable::watch(id(self.place), move || {
             *watched.lock() = state_folder::safe(&states.state());
@@ -156,7 +158,7 @@ impl Slot {
         serve(&supervisor, &node, come);
         self.watch_terms(&supervisor, &node);
         let dead = watch::Sender::new(false);
-        Ok(Arc::new(Running { node, reader, supervisor, stepper, safe, dead, data }))
+        Ok(Arc::new(Running { node, reader, supervisor, stepper, safe, dead, data, first_state }))
     }
 
     /// Writes what is queued, in the time a disk needs.
@@ -203,6 +205,7 @@ impl Slot {
     pub(super) fn crash(&mut self, running: &Running, death: Death) {
         self.world.note(format_args!("{} dies: {death:?}", self.place));
         self.world.count(if matches!(death, Death::Power) { "power_cuts" } else { "kills" }, 1);
+        self.world.count("received", usize::from(running.has_received()));
         running.dead.send_replace(true);
         durable::forget(id(self.place));
         let power = matches!(death, Death::Power);
@@ -238,6 +241,16 @@ impl Running {
     pub(super) async fn death(&self) {
         let mut dead = self.dead.subscribe();
         let _ = dead.wait_for(|dead| *dead).await;
+    }
+
+    /// Ends everything in order.
+    pub(super) async fn stop(&self) {
+        self.supervisor.shutdown(ELECTION).await;
+    }
+
+    /// Whether it goes on from the state of another member.
+    pub(super) fn has_received(&self) -> bool {
+        self.data.state() != self.first_state
     }
 
     /// Waits until the member fails by itself.

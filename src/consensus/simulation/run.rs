@@ -72,6 +72,8 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
     check::told(&told, &members)?;
     world.count("operations", told.operations.len());
     world.count("acknowledged", told.acknowledged.len());
+    let received = members.iter().filter(|member| member.has_received()).count();
+    world.count("received", received);
     world.count("terms", cluster.terms.count());
     world.count("ms", usize::try_from(world.now().as_millis()).unwrap());
     Ok(())
@@ -127,6 +129,11 @@ impl Cluster {
         if let Some(running) = running {
             self.slots[place].crash(&running, death);
         }
+    }
+
+    /// A member, if it runs.
+    pub(super) fn running(&self, place: usize) -> Option<Arc<Running>> {
+        self.members.lock().get(&place).cloned()
     }
 
     /// Who leads by its own words.

@@ -19,7 +19,12 @@ fn variable(name: &str) -> Option<u64> {
 
 /// What a seed that went well says last; the rest of its output otherwise.
 fn play(seed: u64) -> Result<String, String> {
-    let output = child::run(seed);
+    play_broken(seed, "")
+}
+
+/// The same with something broken on purpose.
+fn play_broken(seed: u64, broken: &str) -> Result<String, String> {
+    let output = child::run(seed, broken);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let report = said.lines().find(|line| line.starts_with(RIGHT)).map(str::to_owned);
@@ -60,6 +65,17 @@ fn whatever_fails_no_promise_is_broken() {
 }
 
 #[test]
+fn promises_that_are_broken_are_found_out() {
+    for broken in ["disk", "reads"] {
+        let found = (1..=30).find_map(|seed| play_broken(seed, broken).err());
+        let found = found.unwrap_or_else(|| panic!("nobody noticed the broken {broken}"));
+        let signs =
+            ["lost:", "no register", "both lead", "does not start", "told revision", "holds"];
+        assert!(signs.iter().any(|sign| found.contains(sign)), "{broken}: {found}");
+    }
+}
+
+#[test]
 fn a_seed_is_played_again_event_by_event() {
     for seed in [1, 2, 3] {
         assert_eq!(play(seed), play(seed), "seed {seed}");
@@ -72,7 +88,10 @@ fn one_seed_in_this_process() {
     let seed = variable("SIMULATION_SEED").expect("SIMULATION_SEED says which");
     let folder = PathBuf::from(std::env::var_os("SIMULATION_FOLDER").expect("SIMULATION_FOLDER"));
     super::RUNS.store(true, Ordering::Relaxed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Time moves with each look at what else has happened, and consensus waits for microseconds now and
+    // then: looking seldom would make it wait for long.
+    let runtime = builder.enable_all().event_interval(3).build().unwrap();
     let played = runtime.block_on(run::play(seed, &folder));
     match &played {
         // On a line of its own: the test program has begun one.
