@@ -13,12 +13,14 @@ use super::machine::{Durable, Work, position};
 use super::peers::Removal;
 use super::proposer::Shared;
 use super::receive;
+#[cfg(test)]
+use super::simulation;
 use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
 use crate::failpoint::{self, Point};
 use crate::state::{Entry, Machine, Outcome, Payload, Reader, Received, StateError, Upkeep};
-use crate::tasks::Supervisor;
+use crate::tasks::{Stage, Supervisor};
 use crate::types::ids::MemberId;
 
 /// Requests gathered into one write of the state. Above, the write itself dominates and clients
@@ -53,10 +55,24 @@ pub(crate) fn applied_state(machine: &Machine) -> std::io::Result<Durable> {
 }
 
 impl ApplyThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses another one.
+    pub(crate) fn start(self) -> std::io::Result<()> {
+        let supervisor = self.supervisor.clone();
+        #[cfg(test)]
+        if simulation::runs() {
+            supervisor.spawn("apply", Stage::Consensus, self.run());
+            return Ok(());
+        }
+        supervisor.thread("apply", Stage::Consensus, move |_| receive::block_on(self.run()))
+    }
+
     /// Works until nobody can send any more. A failure of the state stops the process: what it
     /// holds is then unknown, and the log rebuilds it.
-    pub(crate) fn run(mut self) {
-        let served = self.serve();
+    async fn run(mut self) {
+        let served = self.serve().await;
         self.shared.stop();
         // Whoever still sends work must learn that nobody does it.
         drop(self.work);
@@ -67,14 +83,14 @@ impl ApplyThread {
         }
     }
 
-    fn serve(&mut self) -> Result<(), StateError> {
+    async fn serve(&mut self) -> Result<(), StateError> {
         let mut upkeep = Upkeep::Done;
         let mut writes = 0;
         loop {
             let received = match upkeep {
-                Upkeep::Done => self.work.blocking_recv().map(Some),
+                Upkeep::Done => self.work.recv().await.map(Some),
                 Upkeep::More => receive::at_once(&mut self.work),
-                Upkeep::Rest(until) => receive::until(&mut self.work, self.shared.clock, until),
+                Upkeep::Rest(until) => self.received_until(until).await,
             };
             let Some(work) = received else { return Ok(()) };
             let idle = work.is_none();
@@ -88,6 +104,17 @@ impl ApplyThread {
                 upkeep = self.reported(maintained)?;
             }
         }
+    }
+
+    /// As [`receive::until`], which holds up the thread.
+    #[cfg_attr(not(test), expect(clippy::unused_async, reason = "the simulation does not block"))]
+    async fn received_until(&mut self, end: Instant) -> Option<Option<Work>> {
+        #[cfg(test)]
+        if simulation::runs() {
+            let received = tokio::time::timeout_at(end.into(), self.work.recv()).await;
+            return received.map_or(Some(None), |work| work.map(Some));
+        }
+        receive::until(&mut self.work, self.shared.clock, end)
     }
 
     fn handle(&mut self, work: Work) -> Result<(), StateError> {
@@ -147,6 +174,8 @@ impl ApplyThread {
     }
 
     fn durable(&self) -> Result<Durable, StateError> {
+        #[cfg(test)]
+        simulation::is_durable(self.id);
         applied_state(&self.machine).map_err(|error| StateError::Damaged {
             what: "applied entry".into(),
             why: error.to_string(),

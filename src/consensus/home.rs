@@ -41,7 +41,7 @@ impl Home {
         work: mpsc::Sender<Work>,
         state: Durable,
     ) -> Result<Core, ConsensusError> {
-        let applier = Applier::new(work, Arc::clone(&self.shared), state);
+        let applier = Applier::new(work, Arc::clone(&self.shared), state, log.on_disk());
         let config = Arc::clone(&self.config);
         let network = self.network.clone();
         let core = Core::new(self.id.0, config, network, log, applier).await.map_err(core_error)?;

@@ -4,6 +4,8 @@
 //! read nor a decode. Everything older is read on a blocking thread: a disk must not hold up
 //! heartbeats.
 
+mod on_disk;
+
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
@@ -15,6 +17,9 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub(super) use on_disk::OnDisk;
+
+use super::aside::aside;
 use super::types::{
     LogEntry, LogId, TypeConfig, Vote, decode_entry, decode_log_id, decode_vote, encode_log_id,
     encode_payload, encode_vote,
@@ -33,6 +38,7 @@ pub(crate) struct LogStore {
     wal: Wal,
     marks: Arc<Mutex<Marks>>,
     tail: Arc<Mutex<Tail>>,
+    on_disk: OnDisk,
 }
 
 /// The newest values, durable or on their way.
@@ -51,7 +57,8 @@ impl LogStore {
         let vote = recovered.vote.as_deref().map(decode_vote).transpose()?;
         let committed = recovered.committed.as_deref().map(decode_log_id).transpose()?;
         let marks = Marks { vote, committed };
-        Ok(Self { wal, marks: Arc::new(Mutex::new(marks)), tail: Arc::default() })
+        let on_disk = OnDisk::before(recovered.last.as_ref().map_or(0, |last| last.index + 1));
+        Ok(Self { wal, marks: Arc::new(Mutex::new(marks)), tail: Arc::default(), on_disk })
     }
 
     /// The newest entry of the log, also when it has been purged.
@@ -68,6 +75,11 @@ impl LogStore {
     /// When its id does not read back.
     pub(crate) fn purged(&self) -> io::Result<Option<LogId>> {
         read_position(self.positions()?.purged)
+    }
+
+    /// Tells how far it is on disk.
+    pub(crate) fn on_disk(&self) -> OnDisk {
+        self.on_disk.clone()
     }
 
     fn positions(&self) -> io::Result<Positions> {
@@ -93,7 +105,13 @@ impl LogStore {
                 tail.push(entry);
             }
         }
-        self.wal.append(frames, done);
+        let (on_disk, end) = (self.on_disk.clone(), frames.last().map(|frame| frame.index + 1));
+        self.wal.append(frames, move |result| {
+            if let Some(end) = end {
+                on_disk.written(end, &result);
+            }
+            done(result);
+        });
     }
 
     /// Entries of `range` that the log holds.
@@ -109,7 +127,7 @@ impl LogStore {
                 .map(|frame| decode_entry(decode_log_id(&frame.id)?, frame.payload))
                 .collect()
         };
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        aside(read).await?
     }
 
     /// `range` cut down to what the log holds.
@@ -213,7 +231,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             return Ok(());
         }
         let (done, truncated) = oneshot::channel();
+        let on_disk = self.on_disk.clone();
         self.wal.truncate_from(from, move |result| {
+            on_disk.truncated(from);
             let _ = done.send(result);
         });
         truncated.await.map_err(io::Error::other)?

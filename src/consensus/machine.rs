@@ -17,6 +17,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::log_store::OnDisk;
 use super::proposer::Shared;
 use super::types::{LogEntry, LogId, StoredMembership, TypeConfig};
 use crate::state::{Image, Received};
@@ -57,11 +58,17 @@ pub(crate) struct Applier {
     accepted: Option<LogId>,
     membership: StoredMembership,
     snapshot: Arc<Mutex<Option<Meta>>>,
+    log: OnDisk,
 }
 
 impl Applier {
-    /// A state machine that has applied what `state` says, fed through `work`.
-    pub(crate) fn new(work: mpsc::Sender<Work>, shared: Arc<Shared>, state: Durable) -> Self {
+    /// A state machine that has applied what `state` says, fed through `work` with what `log` holds.
+    pub(crate) fn new(
+        work: mpsc::Sender<Work>,
+        shared: Arc<Shared>,
+        state: Durable,
+        log: OnDisk,
+    ) -> Self {
         let Durable { applied, membership } = state;
         // What is durable is a snapshot: a member whose log was cut before it stopped can be asked for
         // one right away.
@@ -70,7 +77,7 @@ impl Applier {
             last_membership: membership.clone(),
         });
         let snapshot = Arc::new(Mutex::new(meta));
-        Self { work, shared, accepted: applied, membership, snapshot }
+        Self { work, shared, accepted: applied, membership, snapshot, log }
     }
 }
 
@@ -109,6 +116,11 @@ impl RaftStateMachine<TypeConfig> for Applier {
             self.shared.progress.commit(position, requests);
             self.shared.metrics.committed.set(position.cast_signed());
             self.shared.retention.committed(last, bytes);
+        }
+        // A quorum of others can commit what our own log does not hold yet. After a crash the state
+        // would be ahead of the log, as if the end of the log had been lost.
+        if let Some(last) = entries.last() {
+            self.log.holds(last.log_id.index).await?;
         }
         self.work.send(Work::Apply(entries)).await.map_err(|_| ended())?;
         // Told after the entries are on their way: this only makes room for the next proposals.

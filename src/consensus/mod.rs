@@ -7,6 +7,7 @@
 
 mod alone;
 mod apply;
+mod aside;
 mod batcher;
 mod error;
 mod forward;
@@ -30,6 +31,8 @@ mod reader;
 mod receive;
 mod retention;
 mod runtime;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod ticket;
 mod types;

@@ -25,7 +25,6 @@ use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
 use super::types::{Peer, TypeConfig};
-use crate::tasks::Stage;
 use crate::types::ids::MemberId;
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
@@ -73,10 +72,7 @@ impl Node {
             slow: parts.settings.slow_apply,
             supervisor: parts.supervisor.clone(),
         };
-        parts
-            .supervisor
-            .thread("apply", Stage::Consensus, move |_| apply.run())
-            .map_err(ConsensusError::Thread)?;
+        apply.start().map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone());
         let network = Network::new(links.clone(), removal.clone(), work.clone(), parts.clock);

@@ -1,5 +1,8 @@
-//! Waiting for messages on a thread that is no task: not at all, or no longer than to a moment.
+//! Waiting for messages on a thread that is no task: as long as it takes, not at all, or no longer than
+//! to a moment.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -9,6 +12,19 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::types::clock::Clock;
+
+/// Runs a future on this thread, which does nothing else meanwhile.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        thread::park();
+    }
+}
 
 /// The next message if one is there; none when nobody can send any more.
 pub(crate) fn at_once<T>(queue: &mut Receiver<T>) -> Option<Option<T>> {

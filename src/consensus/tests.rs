@@ -72,12 +72,7 @@ impl Running {
             peer_urls: vec!["http://localhost:2380".into()],
             is_learner: false,
         };
-        let identity = PeerIdentity {
-            cluster: ClusterId(1),
-            member: id,
-            credentials: None,
-            patience: settings.election,
-        };
+        let identity = PeerIdentity::new(ClusterId(1), id, None, settings.election);
         let beginning = Beginning::Found(vec![me]);
         let parts = Parts {
             identity,

@@ -129,12 +129,8 @@ fn peer_identity(
     identity: Identity,
     credentials: Option<Credentials>,
 ) -> PeerIdentity {
-    PeerIdentity {
-        cluster: identity.cluster,
-        member: identity.member,
-        credentials,
-        patience: config.member.election_timeout,
-    }
+    let patience = config.member.election_timeout;
+    PeerIdentity::new(identity.cluster, identity.member, credentials, patience)
 }
 
 /// Facts that metrics carry as labels.

@@ -206,8 +206,9 @@ impl Supervisor {
     /// Waits for the first fault and tells it as `name: error`.
     pub async fn failed(&self) -> String {
         let mut fault = self.inner.fault.subscribe();
-        match fault.wait_for(Option::is_some).await {
-            Ok(fault) => fault.clone().unwrap_or_default(),
+        let first = fault.wait_for(Option::is_some).await.map(|fault| fault.clone());
+        match first {
+            Ok(fault) => fault.unwrap_or_default(),
             // The sender lives in `self`; without it nothing can fail any more.
             Err(_) => std::future::pending().await,
         }

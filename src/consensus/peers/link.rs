@@ -41,6 +41,29 @@ pub struct PeerIdentity {
     pub credentials: Option<Credentials>,
     /// Longest time to make a connection, and to answer a ping on it.
     pub patience: Duration,
+    /// The way to the others where there are no sockets.
+    #[cfg(test)]
+    pub(crate) road: Option<crate::consensus::simulation::Road>,
+}
+
+impl PeerIdentity {
+    /// A member of a cluster, with certificates for `https` addresses if it has some. `patience` is the
+    /// longest time to make a connection, and to answer a ping on it.
+    pub fn new(
+        cluster: ClusterId,
+        member: MemberId,
+        credentials: Option<Credentials>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            cluster,
+            member,
+            credentials,
+            patience,
+            #[cfg(test)]
+            road: None,
+        }
+    }
 }
 
 /// The ways to all other members. Clones share them.
@@ -123,6 +146,8 @@ struct Place {
     current: AtomicUsize,
     credentials: Option<Credentials>,
     patience: Duration,
+    #[cfg(test)]
+    road: Option<crate::consensus::simulation::Road>,
 }
 
 impl Place {
@@ -134,6 +159,8 @@ impl Place {
             current: AtomicUsize::new(0),
             credentials: identity.credentials.clone(),
             patience: identity.patience,
+            #[cfg(test)]
+            road: identity.road.clone(),
         }
     }
 
@@ -172,6 +199,10 @@ impl Place {
     }
 
     async fn dial(&self, url: &Url) -> Result<Connection, String> {
+        #[cfg(test)]
+        if let Some(road) = &self.road {
+            return road.dial(url, self.patience).await;
+        }
         if let Some(credentials) = &self.credentials {
             credentials.refresh();
         }

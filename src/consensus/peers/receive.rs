@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::spawn_blocking;
 use tonic::{Status, Streaming};
 
 use super::send::broken;
 use super::wire;
+use crate::consensus::aside::aside;
 use crate::consensus::machine::SnapshotHandle;
 use crate::consensus::node::Core;
 use crate::consensus::types::{TypeConfig, Vote, decode_log_id, decode_membership};
@@ -88,7 +88,7 @@ impl Arrivals {
                     return Err(status);
                 }
             };
-            let (taken, receiver) = spawn_blocking(move || {
+            let (taken, receiver) = aside(move || {
                 let mut receiver = arriving.receiver;
                 (receiver.take(piece), receiver)
             })
@@ -100,7 +100,7 @@ impl Arrivals {
                 Taken::Last => break arriving.receiver,
             }
         };
-        let received = spawn_blocking(move || received.finish()).await;
+        let received = aside(move || received.finish()).await;
         let received = received.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
         let vote = self.install(vote, received).await?;
         tell(answers, snapshot_answer::Answer::Vote(wire::from_vote(&vote))).await
@@ -122,7 +122,7 @@ impl Arrivals {
             return Err(Status::unimplemented("this member has no place to receive a state"));
         };
         tracing::info!("receiving database snapshot");
-        let created = spawn_blocking(move || Receiver::create(&intake)).await;
+        let created = aside(move || Receiver::create(&intake)).await;
         let receiver = created.map_err(|e| broken(&e))?.map_err(|error| broken(&error))?;
         Ok(Arriving { transfer: head.transfer, receiver })
     }

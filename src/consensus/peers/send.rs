@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use openraft::errors::{ReplicationClosed, StreamingError};
 use openraft::raft::SnapshotResponse;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::network::{Failed, ToPeer};
 use super::wire;
+use crate::consensus::aside::aside;
 use crate::consensus::machine::Work;
 use crate::consensus::types::{TypeConfig, Vote};
 use crate::proto::peer::raft_client::RaftClient;
@@ -90,8 +89,7 @@ impl ToPeer {
             Err(_) => return Err(self.unreachable("it does not say which piece it wants")),
         };
         let image = self.image(transfer).await?;
-        let runtime = Handle::current();
-        let fed = spawn_blocking(move || feed(&runtime, &image, from, &pieces));
+        let fed = feed(&image, from, pieces);
         tokio::select! {
             told = answers.message() => {
                 match told.map_err(|status| self.failed(&status))?.and_then(|told| told.answer) {
@@ -138,32 +136,40 @@ enum Fed {
 }
 
 /// Waits until the receiver has had its time.
-async fn stalled(fed: JoinHandle<Fed>) {
+async fn stalled(fed: impl Future<Output = Fed>) {
     match fed.await {
-        Ok(Fed::Stalled) => {}
-        Ok(Fed::Whole) => tokio::time::sleep(VERDICT).await,
-        Ok(Fed::Broken) | Err(_) => std::future::pending().await,
+        Fed::Stalled => {}
+        Fed::Whole => tokio::time::sleep(VERDICT).await,
+        Fed::Broken => std::future::pending().await,
     }
 }
 
 /// Reads pieces as fast as they leave.
-fn feed(runtime: &Handle, image: &Image, from: u64, pieces: &mpsc::Sender<SnapshotPiece>) -> Fed {
-    for piece in image.pieces(from) {
-        let piece = match piece {
-            Ok(piece) => message(snapshot_piece::Part::Piece(piece)),
-            Err(error) => {
-                // The receiver sees the stream end too early and asks again.
-                tracing::error!(%error, "cannot read the state that is to be sent");
-                return Fed::Broken;
+async fn feed(image: &Image, from: u64, out: mpsc::Sender<SnapshotPiece>) -> Fed {
+    let mut pieces = image.pieces(from);
+    loop {
+        let read = aside(move || (pieces.next(), pieces)).await;
+        let piece = match read {
+            Ok((None, _)) => return Fed::Whole,
+            Ok((Some(Ok(piece)), rest)) => {
+                pieces = rest;
+                piece
             }
+            // The receiver sees the stream end too early and asks again.
+            Ok((Some(Err(error)), _)) => return unread(&error),
+            Err(error) => return unread(&error),
         };
-        match runtime.block_on(timeout(PIECE, pieces.send(piece))) {
+        match timeout(PIECE, out.send(message(snapshot_piece::Part::Piece(piece)))).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Fed::Broken,
             Err(_) => return Fed::Stalled,
         }
     }
-    Fed::Whole
+}
+
+fn unread(error: &impl std::fmt::Display) -> Fed {
+    tracing::error!(%error, "cannot read the state that is to be sent");
+    Fed::Broken
 }
 
 fn message(part: snapshot_piece::Part) -> SnapshotPiece {

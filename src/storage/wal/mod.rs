@@ -30,6 +30,8 @@ mod recover;
 mod scan;
 mod shared;
 mod spare;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod types;
 mod window;
 mod writer;
@@ -83,8 +85,19 @@ impl Wal {
     fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        mut options: WalOptions,
+        options: WalOptions,
     ) -> Result<(Self, Recovered), WalError> {
+        let (wal, writer, recovered) = Self::assemble(disk, dir, options)?;
+        wal.start(dir, writer)?;
+        Ok((wal, recovered))
+    }
+
+    /// The log as it was left, and what will write to it.
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        mut options: WalOptions,
+    ) -> Result<(Self, Writer, Recovered), WalError> {
         let size = options.segment_bytes.clamp(MIN_SEGMENT, MAX_SEGMENT);
         options.segment_bytes = size.next_multiple_of(SEGMENT_ALIGN);
         let found = recover::recover(disk.as_ref(), dir, &options)?;
@@ -102,8 +115,7 @@ impl Wal {
         let spares = Arc::new(spares);
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&spares), &options, opened);
         let wal = Self { inner: Arc::new(Inner { shared, spares, threads: Mutex::default() }) };
-        wal.start(dir, writer)?;
-        Ok((wal, recovered))
+        Ok((wal, writer, recovered))
     }
 
     fn start(&self, dir: &Path, writer: Writer) -> Result<(), WalError> {

@@ -58,6 +58,9 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     wake: Condvar,
+    /// The same for a log without threads.
+    #[cfg(test)]
+    pub(super) queued: tokio::sync::Notify,
     pace: Mutex<Pace>,
 }
 
@@ -92,7 +95,13 @@ pub(crate) struct Batch {
 impl Shared {
     pub(crate) fn new(log: Log, map: Map) -> Self {
         let state = Mutex::new(State { log, map, ..State::default() });
-        Self { state, wake: Condvar::new(), pace: Mutex::default() }
+        Self {
+            state,
+            wake: Condvar::new(),
+            #[cfg(test)]
+            queued: tokio::sync::Notify::new(),
+            pace: Mutex::default(),
+        }
     }
 
     /// Queues a call, after `note` has entered it into the log as callers see it.
@@ -117,6 +126,8 @@ impl Shared {
         state.calls.push((call, done));
         drop(state);
         self.wake.notify_one();
+        #[cfg(test)]
+        self.queued.notify_one();
     }
 
     /// Notes that a write with its sync begins.

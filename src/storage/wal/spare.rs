@@ -168,6 +168,27 @@ impl Spares {
         }
     }
 
+    /// What the helper thread would do now, done here.
+    #[cfg(test)]
+    pub(crate) fn catch_up(&self) {
+        let mut state = self.state.lock();
+        loop {
+            if !state.retired.is_empty() {
+                state = self.remove_retired(state);
+            } else if state.ready.len() < state.wanted && state.fault.is_none() {
+                drop(state);
+                let made = self.make();
+                state = self.state.lock();
+                if let Err(error) = made {
+                    self.note_failure(&mut state, &error);
+                    return;
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
     /// Removes one purged segment. They go strictly in order: a gap among them would look like a
     /// missing segment.
     fn remove_retired<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {

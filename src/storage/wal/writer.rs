@@ -53,6 +53,8 @@ pub(crate) struct Writer {
     wanted: (usize, bool),
     /// Frames were synced that no later frame confirms yet.
     unconfirmed: bool,
+    /// The last thing written to the active segment was not synced.
+    unsynced: bool,
 }
 
 /// Fails the queue if the sync thread ends by a panic.
@@ -89,6 +91,7 @@ impl Writer {
             changes: Vec::new(),
             wanted: (0, false),
             unconfirmed: false,
+            unsynced: false,
         }
     }
 
@@ -99,27 +102,33 @@ impl Writer {
         loop {
             let waits = self.unconfirmed && fault.is_none();
             let patience = self.confirm_after.filter(|_| waits);
-            let outcome = match self.shared.next(patience) {
-                Task::Write(batch) => self.serve(batch, fault.as_ref()),
-                Task::Idle => self.confirm(),
-                Task::Stop(committed) => {
-                    if fault.is_none() {
-                        let closed = self.finish(committed);
-                        self.note_fault(closed.err());
-                    }
-                    return;
-                }
-            };
-            fault = fault.or_else(|| self.note_fault(outcome.err()));
+            let task = self.shared.next(patience);
+            let stops = matches!(task, Task::Stop(_));
+            self.turn(task, &mut fault);
+            if stops {
+                return;
+            }
         }
     }
 
-    fn note_fault(&self, error: Option<io::Error>) -> Option<Fault> {
-        let error = error?;
+    /// Does one piece of work; after the first fault nothing but calling back is left.
+    pub(super) fn turn(&mut self, task: Task, fault: &mut Option<Fault>) {
+        let outcome = match task {
+            Task::Write(batch) => self.serve(batch, fault.as_ref()),
+            Task::Idle => self.confirm(),
+            Task::Stop(_) if fault.is_some() => return,
+            Task::Stop(committed) => self.finish(committed),
+        };
+        if let (None, Err(error)) = (&fault, outcome) {
+            *fault = Some(self.note_fault(&error));
+        }
+    }
+
+    fn note_fault(&self, error: &io::Error) -> Fault {
         error!(%error, segment = %self.active.path.display(), "the Raft log failed");
-        let fault = Fault::new(&error);
+        let fault = Fault::new(error);
         self.shared.state.lock().fault = Some(fault.clone());
-        Some(fault)
+        fault
     }
 
     /// Writes and syncs a batch, makes the places known, and calls back.
@@ -215,6 +224,7 @@ impl Writer {
     /// Completes the active segment and begins the next one, with room for a frame of this size.
     fn advance(&mut self, size: u64) -> io::Result<()> {
         self.flush(self.fsync)?;
+        self.sync_marker()?;
         failpoint::hit(Point::SegmentFull);
         let (next, zeroed) = self.spares.next(BLOCK as u64 + size)?;
         failpoint::hit(Point::SegmentBegun);
@@ -249,6 +259,7 @@ impl Writer {
         failpoint::hit(Point::WalWritten);
         let bytes = self.buffer.len() as u64;
         self.offset += bytes;
+        self.unsynced = !sync;
         self.buffer.clear();
         let mut took = Duration::ZERO;
         if sync {
@@ -261,6 +272,16 @@ impl Writer {
         }
         if let Some(observer) = &self.observer {
             observer(Synced { wrote: written.duration_since(begun), took, bytes });
+        }
+        Ok(())
+    }
+
+    /// A marker need not be on disk soon, but with everything else in a segment that is complete: its
+    /// successor promises as much.
+    fn sync_marker(&mut self) -> io::Result<()> {
+        if self.fsync && self.unsynced {
+            self.active.file.sync().map_err(named("fsync", &self.active.path))?;
+            self.unsynced = false;
         }
         Ok(())
     }

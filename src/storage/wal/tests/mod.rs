@@ -4,6 +4,7 @@ mod damage;
 mod disk;
 mod faults;
 mod model;
+mod power;
 mod use_cases;
 
 use std::collections::{BTreeMap, BTreeSet};

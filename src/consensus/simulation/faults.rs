@@ -1,0 +1,158 @@
+//! What goes wrong: one trouble after the other, now and then several at once.
+
+use std::time::Duration;
+
+use super::member::{Death, ELECTION, Pace, id};
+use super::network::Weather;
+use super::run::Cluster;
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    OneDies,
+    LeaderDies,
+    MajorityDies,
+    AllDie,
+    DiesAgainAndAgain,
+    LeaderIsCutOff,
+    LeaderIsDeaf,
+    LeaderIsMute,
+    WaysAreCut,
+    NetworkIsSplit,
+    NetworkIsBad,
+    DiskIsSlow,
+    LeadershipMoves,
+    LeaderStops,
+}
+
+const ALL: [Trouble; 14] = [
+    Trouble::OneDies,
+    Trouble::LeaderDies,
+    Trouble::MajorityDies,
+    Trouble::AllDie,
+    Trouble::DiesAgainAndAgain,
+    Trouble::LeaderIsCutOff,
+    Trouble::LeaderIsDeaf,
+    Trouble::LeaderIsMute,
+    Trouble::WaysAreCut,
+    Trouble::NetworkIsSplit,
+    Trouble::NetworkIsBad,
+    Trouble::DiskIsSlow,
+    Trouble::LeadershipMoves,
+    Trouble::LeaderStops,
+];
+
+const BAD_WEATHER: Weather = Weather { delay: (0, 40), loss: 30 };
+const SLOW_DISK: Pace = Pace { usual: (5, 60), stalls: 100, stall: (200, 900) };
+
+impl Cluster {
+    /// One round: some troubles, a while with them, and their end.
+    pub(super) async fn trouble(&mut self) {
+        let troubles = if self.world.chance(300) { 2 } else { 1 };
+        for _ in 0..troubles {
+            let trouble = self.world.pick(&ALL);
+            self.world.note(format_args!("trouble: {trouble:?}"));
+            self.begin(trouble).await;
+            self.pause(20, 400).await;
+        }
+        self.pause(0, 1200).await;
+        self.world.note(format_args!("the trouble is over"));
+        self.heal();
+        self.start_all().await;
+    }
+
+    async fn begin(&mut self, trouble: Trouble) {
+        let count = self.slots.len();
+        let chosen = self.world.below(count);
+        let leader = self.leader().unwrap_or(chosen);
+        match trouble {
+            Trouble::OneDies => self.die(chosen),
+            Trouble::LeaderDies => self.die(leader),
+            Trouble::MajorityDies => {
+                (0..=count / 2).for_each(|place| self.die((chosen + place) % count))
+            }
+            Trouble::AllDie => (0..count).for_each(|place| self.die(place)),
+            Trouble::DiesAgainAndAgain => {
+                for _ in 0..3 {
+                    self.die(chosen);
+                    self.pause(0, 150).await;
+                    self.start(chosen).await;
+                    self.pause(0, 150).await;
+                }
+            }
+            Trouble::LeaderIsCutOff => {
+                self.others(leader).into_iter().for_each(|other| self.part(leader, other));
+            }
+            Trouble::LeaderIsDeaf => {
+                self.others(leader).into_iter().for_each(|other| self.network.cut(other, leader));
+            }
+            Trouble::LeaderIsMute => {
+                self.others(leader).into_iter().for_each(|other| self.network.cut(leader, other));
+            }
+            Trouble::WaysAreCut => {
+                for from in 0..count {
+                    for to in self.others(from) {
+                        if self.world.chance(300) {
+                            self.network.cut(from, to);
+                        }
+                    }
+                }
+            }
+            Trouble::NetworkIsSplit => {
+                let split = 1 + self.world.below(count - 1);
+                for one in 0..split {
+                    (split..count).for_each(|other| {
+                        self.part((chosen + one) % count, (chosen + other) % count)
+                    });
+                }
+            }
+            Trouble::LeadershipMoves => self.move_leader(leader, chosen).await,
+            Trouble::LeaderStops => self.stop(leader).await,
+            Trouble::NetworkIsBad => self.network.set_weather(BAD_WEATHER),
+            Trouble::DiskIsSlow => *self.slots[chosen].pace.lock() = SLOW_DISK,
+        }
+    }
+
+    /// One member hands leadership to another, or gives up.
+    async fn move_leader(&self, from: usize, to: usize) {
+        if let Some(running) = self.running(from) {
+            let moved = running.node.move_leader(id(to));
+            let moved = tokio::time::timeout(2 * ELECTION, moved).await;
+            self.world.note(format_args!("leadership moves from {from} to {to}: {moved:?}"));
+        }
+    }
+
+    /// As a daemon stops that is told to.
+    async fn stop(&mut self, place: usize) {
+        if let Some(running) = self.running(place) {
+            running.node.hand_over().await;
+            running.stop().await;
+            self.crash(place, Death::Process);
+        }
+    }
+
+    fn die(&mut self, place: usize) {
+        let death = if self.world.chance(600) { Death::Power } else { Death::Process };
+        self.crash(place, death);
+    }
+
+    fn part(&self, one: usize, other: usize) {
+        self.network.cut(one, other);
+        self.network.cut(other, one);
+    }
+
+    fn others(&self, place: usize) -> Vec<usize> {
+        (0..self.slots.len()).filter(|other| *other != place).collect()
+    }
+
+    /// No more trouble for those that live.
+    fn heal(&self) {
+        self.network.heal();
+        self.slots.iter().for_each(|slot| *slot.pace.lock() = Pace::FAST);
+    }
+
+    pub(super) async fn pause(&self, from: usize, to: usize) {
+        let pause: Duration = self.world.millis(from, to);
+        tokio::time::sleep(pause).await;
+    }
+}

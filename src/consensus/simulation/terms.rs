@@ -1,0 +1,36 @@
+//! Who leads in which term: one member in each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::world::World;
+
+pub(super) struct Terms {
+    world: Arc<World>,
+    leaders: Mutex<BTreeMap<u64, usize>>,
+}
+
+impl Terms {
+    pub(super) fn new(world: &Arc<World>) -> Self {
+        Self { world: Arc::clone(world), leaders: Mutex::default() }
+    }
+
+    /// A member says that it leads.
+    pub(super) fn leads(&self, term: u64, place: usize) {
+        let mut leaders = self.leaders.lock();
+        let known = *leaders.entry(term).or_insert_with(|| {
+            self.world.note(format_args!("{place} leads term {term}"));
+            place
+        });
+        if known != place {
+            self.world.fail(format!("members {known} and {place} both lead in term {term}"));
+        }
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> usize {
+        self.leaders.lock().len()
+    }
+}
