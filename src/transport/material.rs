@@ -153,6 +153,12 @@ impl Material {
         Ok(config)
     }
 
+    /// What is shown when dialling.
+    pub(super) fn shown(&self) -> Option<Arc<CertifiedKey>> {
+        let pair = self.dialling_pair.as_ref().or(self.pair.as_ref());
+        pair.map(|pair| Arc::clone(&pair.key))
+    }
+
     fn collect_warnings(&mut self, tls: &Tls) {
         let now = Clock.unix().as_secs().cast_signed();
         for pair in [&self.pair, &self.dialling_pair].into_iter().flatten() {
