@@ -113,6 +113,14 @@ impl Facts {
             }
     }
 
+    /// When it should be replaced, Unix seconds: a leaf after two thirds of its life; an authority too,
+    /// but not more than half a year before its end, since nothing it signs may outlive it.
+    pub fn due_at(&self) -> i64 {
+        const HALF_A_YEAR: i64 = 180 * 86_400;
+        let third = (self.not_after - self.not_before) / 3;
+        self.not_after - if self.is_ca { third.min(HALF_A_YEAR) } else { third }
+    }
+
     /// Whether it is its own issuer.
     pub fn is_root(&self) -> bool {
         self.is_ca && self.issuer == self.subject

@@ -13,7 +13,7 @@ use super::CertError;
 use super::key::Secret;
 
 /// Certificates begin a little in the past, so that a machine whose clock is behind accepts them.
-const BACKDATED: Duration = Duration::from_secs(300);
+pub(super) const BACKDATED: Duration = Duration::from_secs(300);
 
 /// A certificate and its key.
 #[derive(Clone, Debug)]

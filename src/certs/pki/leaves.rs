@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Action, Files, Pki, Side, Step, read_key};
-use crate::certs::issue::{Leaf, Purpose, Validity};
+use crate::certs::issue::{BACKDATED, Leaf, Purpose, Validity};
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{Authority, CertError, Facts, Issued, Key, Layout, Request};
 
@@ -99,7 +99,8 @@ impl Pki {
         let mut hosts = facts.hosts.clone();
         hosts.extend(more.iter().filter(|host| !facts.is_for(host)).cloned());
         let span = (facts.not_after - facts.not_before).max(0).cast_unsigned();
-        let validity = self.validity(life.unwrap_or(Duration::from_secs(span)));
+        let same = Duration::from_secs(span).saturating_sub(BACKDATED);
+        let validity = self.validity(life.unwrap_or(same));
         let leaf = Leaf { common_name: facts.common_name.clone(), hosts, purpose, validity };
         self.write_leaf(files, &leaf, &Key::generate()?)?;
         let what = format!("{} {:?}", purpose.describe(), leaf.common_name);

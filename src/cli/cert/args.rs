@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::commands::{Command, Flag};
+use super::report::Refusal;
 use crate::cli::go;
 
 /// What the command line says.
@@ -86,6 +87,15 @@ impl Words {
         let Some(text) = self.get(name) else { return Ok(None) };
         let life = life(text).map_err(|fault| format!("--{name}: {fault}"))?;
         Ok(Some(life))
+    }
+
+    /// A pause in Go's spelling, or this one.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(super) fn pause(&self, name: &str, usual: Duration) -> Result<Duration, Refusal> {
+        let Some(text) = self.get(name) else { return Ok(usual) };
+        go::parse_duration(text).map_err(|fault| Refusal::Misuse(format!("--{name}: {fault}")))
     }
 }
 

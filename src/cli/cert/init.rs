@@ -8,7 +8,7 @@ use super::args::Words;
 use super::context::{self, Context, dir_flag};
 use super::report::{Refusal, Report};
 use crate::certs::{
-    Action, Layout, Leaf, Lives, Pki, Purpose, Side, Step, full_name, host_name, own_names,
+    Action, Layout, Leaf, Lives, Pki, Purpose, Step, full_name, host_name, own_names,
 };
 use crate::config::{self, Config};
 use crate::types::url::{Scheme, Url};
@@ -226,12 +226,4 @@ fn environment(flags: &[String]) -> Value {
         lines.insert(format!("ETCD_{name}"), json!(value));
     }
     Value::Object(lines)
-}
-
-/// Both authorities' side words, for texts.
-pub(super) const fn list_flag(side: Side) -> &'static str {
-    match side {
-        Side::Client => "--client-crl-file",
-        Side::Peer => "--peer-crl-file",
-    }
 }

@@ -1,10 +1,19 @@
 //! `etcd cert …`: everything about certificates that needs no running server.
 
 mod args;
+mod checks;
 mod commands;
 mod context;
+mod csr;
 mod init;
+mod issue;
+mod remote;
+mod renew;
 mod report;
+mod revoke;
+mod status;
+mod trust;
+mod verify;
 
 use std::ffi::OsString;
 

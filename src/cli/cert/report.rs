@@ -40,6 +40,7 @@ pub(super) struct Report {
     text: String,
     json: Map<String, Value>,
     warnings: Vec<String>,
+    notes: String,
     /// Exit code.
     pub(super) code: i32,
 }
@@ -59,6 +60,12 @@ impl Report {
     /// Something that works and deserves attention.
     pub(super) fn warn(&mut self, line: impl Into<String>) {
         self.warnings.push(line.into());
+    }
+
+    /// A line for people beside the answer, which may go into a file.
+    pub(super) fn note(&mut self, line: impl AsRef<str>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.notes, "{}", line.as_ref());
     }
 
     /// What was done with files.
@@ -94,8 +101,8 @@ impl Report {
 
     /// The answer as the process gives it.
     pub(super) fn finish(mut self, output: Output) -> Exit {
-        let stderr: String =
-            self.warnings.iter().map(|line| format!("warning: {line}\n")).collect();
+        let told = self.warnings.iter().map(|line| format!("warning: {line}\n"));
+        let stderr: String = told.chain([self.notes.clone()]).collect();
         match output {
             Output::Text => Exit { code: self.code, stdout: self.text, stderr },
             Output::Json => {
