@@ -83,10 +83,8 @@ impl Authority {
     /// # Errors
     /// If the text is no certificate of an authority, or the key is not its key.
     pub fn load(what: &str, certificate: &str, key: Key) -> Result<Self, CertError> {
-        let fault = |detail: &str| CertError::Content {
-            what: what.to_owned(),
-            detail: detail.to_owned(),
-        };
+        let fault =
+            |detail: &str| CertError::Content { what: what.to_owned(), detail: detail.to_owned() };
         let facts = Facts::from_pem(what, certificate)?;
         let facts = facts.first().ok_or_else(|| fault("it holds no certificate"))?;
         if !facts.is_ca {
@@ -150,11 +148,7 @@ impl Authority {
         self.sign(leaf, &request.public_key)
     }
 
-    fn sign(
-        &self,
-        leaf: &Leaf,
-        key: &impl PublicKeyData,
-    ) -> Result<(String, Vec<u8>), CertError> {
+    fn sign(&self, leaf: &Leaf, key: &impl PublicKeyData) -> Result<(String, Vec<u8>), CertError> {
         let fault = |source| CertError::Generate { subject: leaf.common_name.clone(), source };
         let validity = leaf.validity.within(self.until);
         let params = Leaf { validity, ..leaf.clone() }.params(key)?;

@@ -94,7 +94,9 @@ impl Facts {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             is_ca: parsed.is_ca(),
-            serves: purposes.as_ref().is_none_or(|found| found.value.any || found.value.server_auth),
+            serves: purposes
+                .as_ref()
+                .is_none_or(|found| found.value.any || found.value.server_auth),
             connects: purposes.is_none_or(|found| found.value.any || found.value.client_auth),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
             spki: parsed.public_key().raw.to_vec(),
@@ -137,9 +139,9 @@ impl Facts {
         self.hosts.iter().map(|host| host.to_ascii_lowercase()).any(|host| {
             host == wanted
                 || host.strip_prefix("*.").is_some_and(|suffix| {
-                    wanted.split_once('.').is_some_and(|(first, rest)| {
-                        !first.is_empty() && rest == suffix
-                    })
+                    wanted
+                        .split_once('.')
+                        .is_some_and(|(first, rest)| !first.is_empty() && rest == suffix)
                 })
         })
     }
@@ -186,7 +188,8 @@ mod tests {
     fn names_match_as_rfc_6125_says() {
         let hosts = ["db1", "*.Example.org", "10.0.0.1", "::1"].map(str::to_owned).to_vec();
         let facts = Facts { hosts, ..Facts::default() };
-        for good in ["DB1", "db1.", "a.example.org", "10.0.0.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"] {
+        for good in ["DB1", "db1.", "a.example.org", "10.0.0.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"]
+        {
             assert!(facts.is_for(good), "{good}");
         }
         for bad in ["db2", "example.org", "a.b.example.org", ".example.org", "10.0.0.2", ""] {

@@ -30,8 +30,8 @@ impl Owner {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
-        let found = fs::metadata(dir)
-            .map_err(|source| CertError::Read { path: dir.to_owned(), source })?;
+        let found =
+            fs::metadata(dir).map_err(|source| CertError::Read { path: dir.to_owned(), source })?;
         Ok(Some(Self { uid: found.uid(), gid: found.gid() }))
     }
 }

@@ -6,6 +6,7 @@
 mod credentials;
 mod dialer;
 mod error;
+mod expiry;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -30,6 +31,7 @@ mod verify;
 pub use credentials::{Credentials, Live};
 pub use dialer::{Connection, DialError, dial};
 pub use error::{BindError, TlsError};
+pub use expiry::Expiry;
 pub use identity::{Identity, PeerCertificate};
 pub use limits::Limits;
 pub use listener::{BindOptions, Bound, bind, bind_all};

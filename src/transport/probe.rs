@@ -84,7 +84,10 @@ pub async fn probe(
     Ok(seen)
 }
 
-fn looking(noted: &Arc<Mutex<Seen>>, material: Option<&Material>) -> Result<ClientConfig, TlsError> {
+fn looking(
+    noted: &Arc<Mutex<Seen>>,
+    material: Option<&Material>,
+) -> Result<ClientConfig, TlsError> {
     let limits = TlsLimits::default();
     let provider = provider::choose(&limits);
     let any = AnyServer(Arc::clone(&provider));

@@ -45,7 +45,8 @@ impl Pki {
             Authority::root(&format!("etcd root CA {}", key.mark()), validity, key)
         })?;
         for side in Side::ALL {
-            let authority = self.ensure_issuing(side, root.as_ref(), validity, force, &mut steps)?;
+            let authority =
+                self.ensure_issuing(side, root.as_ref(), validity, force, &mut steps)?;
             self.ensure_revocations(side, authority.as_ref(), force, &mut steps)?;
         }
         Ok(steps)
@@ -61,7 +62,9 @@ impl Pki {
     ) -> Result<Option<Authority>, CertError> {
         let (certificate, key) = (self.layout.authority(side), self.layout.authority_key(side));
         let what = match side {
-            Side::Client => "signs servers and clients; what client ports trust (--trusted-ca-file)",
+            Side::Client => {
+                "signs servers and clients; what client ports trust (--trusted-ca-file)"
+            }
             Side::Peer => "signs members; what peer ports trust (--peer-trusted-ca-file)",
         };
         let made = self.ensure((&certificate, &key), what, force, steps, |key| {
@@ -93,7 +96,11 @@ impl Pki {
                 return Authority::load(&certificate.display().to_string(), &text, key).map(Some);
             }
             (Some(_), None) if !force => {
-                steps.push(Step::new(certificate, Action::Kept, format!("{what}; its key is away")));
+                steps.push(Step::new(
+                    certificate,
+                    Action::Kept,
+                    format!("{what}; its key is away"),
+                ));
                 return Ok(None);
             }
             (None, Some(key)) if !force => key,

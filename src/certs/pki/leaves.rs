@@ -38,7 +38,10 @@ impl Pki {
             (Some(_), None) => {
                 return Err(CertError::Exists {
                     path: files.certificate.clone(),
-                    detail: format!("its key {} is not; --force makes both anew", files.key.display()),
+                    detail: format!(
+                        "its key {} is not; --force makes both anew",
+                        files.key.display()
+                    ),
                 });
             }
             (None, Some(key)) => key,

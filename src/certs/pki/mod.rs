@@ -95,9 +95,10 @@ impl Pki {
         if !ca.is_dir() {
             return Err(CertError::NoAuthority {
                 path: ca,
-                detail: "`etcd cert init` makes an authority; where one exists on another machine, \
+                detail:
+                    "`etcd cert init` makes an authority; where one exists on another machine, \
                          make a request here (`etcd cert csr`) and sign it there (`etcd cert sign`)"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
         let mode = fs::metadata(&ca).map_err(fault)?.permissions().mode();

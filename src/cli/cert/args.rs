@@ -40,14 +40,18 @@ impl Words {
             match (command.flag(name), value) {
                 (None, _) if command.takes_server_flags => read.rest.push(word.clone()),
                 (None, _) => {
-                    return Err(format!("unknown flag {word}; `etcd cert {command} --help` has all"));
+                    return Err(format!(
+                        "unknown flag {word}; `etcd cert {command} --help` has all"
+                    ));
                 }
                 (Some(Flag { name, value: None, .. }), None) => {
                     read.given.push((name, "true".to_owned()));
                 }
                 (Some(Flag { name, value: None, .. }), Some(value)) => {
                     if value != "true" && value != "false" {
-                        return Err(format!("--{name} is a switch; it is true or false, not {value:?}"));
+                        return Err(format!(
+                            "--{name} is a switch; it is true or false, not {value:?}"
+                        ));
                     }
                     read.given.push((name, value));
                 }

@@ -115,8 +115,7 @@ pub(super) fn overview() -> String {
     out
 }
 
-const CACERT: Flag =
-    flag("cacert", "FILE", "Whom to trust; ca.crt of the directory if not given.");
+const CACERT: Flag = flag("cacert", "FILE", "Whom to trust; ca.crt of the directory if not given.");
 const TIMEOUT: Flag = flag("timeout", "5s", "How long a connection, and a handshake, may take.");
 
 /// In the order of the overview.

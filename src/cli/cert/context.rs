@@ -108,7 +108,8 @@ pub(super) fn fingerprint(bytes: &[u8]) -> String {
 
 /// A moment, Unix seconds, as `2026-11-26 13:00:00Z`.
 pub(super) fn moment(seconds: i64) -> String {
-    let layout = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    let layout =
+        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
     time.and_then(|time| time.format(layout).ok()).unwrap_or_else(|| "?".to_owned())
 }
@@ -140,6 +141,9 @@ mod tests {
     fn fingerprints_and_moments_look_as_elsewhere() {
         assert!(fingerprint(b"abc").starts_with("BA:78:16:BF:8F:01"));
         assert_eq!(moment(1_800_000_000), "2027-01-15 08:00:00Z");
-        assert_eq!((span(-90_000), span(172_800), span(60)), ("-25h".into(), "2d".into(), "1m".into()));
+        assert_eq!(
+            (span(-90_000), span(172_800), span(60)),
+            ("-25h".into(), "2d".into(), "1m".into())
+        );
     }
 }

@@ -124,7 +124,8 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
     };
     let purpose = context::purpose(kind)?;
     let csr = context::absolute(file)?;
-    let text = read(&csr)?.ok_or_else(|| Refusal::Failed(format!("there is no {}", csr.display())))?;
+    let text =
+        read(&csr)?.ok_or_else(|| Refusal::Failed(format!("there is no {}", csr.display())))?;
     let request = Request::read(&csr.display().to_string(), &text)?;
     let pki = Pki::open(context::layout(words)?, context.now)?;
     let out = match words.get("out") {
@@ -161,7 +162,11 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
     }
     report.next(&[
         format!("carry {} back to where the key is", out.display()),
-        format!("take it back if it was a mistake: etcd cert revoke {}{}", out.display(), dir_flag(pki.layout())),
+        format!(
+            "take it back if it was a mistake: etcd cert revoke {}{}",
+            out.display(),
+            dir_flag(pki.layout())
+        ),
     ]);
     Ok(report)
 }

@@ -20,7 +20,10 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let layout = context::layout(words)?;
     let config = configuration(&layout, words, context)?;
     let lives = Lives {
-        authority: words.life("ca-ttl").map_err(Refusal::Misuse)?.unwrap_or(Lives::default().authority),
+        authority: words
+            .life("ca-ttl")
+            .map_err(Refusal::Misuse)?
+            .unwrap_or(Lives::default().authority),
         leaf: context::leaf_life(words)?,
     };
     let force = words.on("force");
@@ -32,12 +35,8 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         let common_name =
             if purpose == Purpose::Client { FIRST_CLIENT } else { short(&name) }.to_owned();
         let files = pki.layout().pair(purpose, &common_name);
-        let leaf = Leaf {
-            common_name,
-            hosts: hosts.clone(),
-            purpose,
-            validity: pki.validity(lives.leaf),
-        };
+        let leaf =
+            Leaf { common_name, hosts: hosts.clone(), purpose, validity: pki.validity(lives.leaf) };
         let done = pki.ensure_leaf(&files, &leaf, force)?;
         if let [Step { path, action: Action::Kept, .. }] = done.as_slice() {
             look_at_kept(path, &pki, &hosts, &mut report)?;
@@ -77,14 +76,8 @@ fn wanted(config: &Config, more: &[String]) -> [(Purpose, Vec<String>); 3] {
         hosts
     };
     [
-        (
-            Purpose::Server,
-            hosts([&member.advertise_client_urls, &member.listen_client_urls]),
-        ),
-        (
-            Purpose::Peer,
-            hosts([&member.initial_advertise_peer_urls, &member.listen_peer_urls]),
-        ),
+        (Purpose::Server, hosts([&member.advertise_client_urls, &member.listen_client_urls])),
+        (Purpose::Peer, hosts([&member.initial_advertise_peer_urls, &member.listen_peer_urls])),
         (Purpose::Client, Vec::new()),
     ]
 }
@@ -138,7 +131,10 @@ fn tell(pki: &Pki, config: &Config, steps: &[Step], mut report: Report) -> Resul
     for (word, purpose) in [("server", Purpose::Server), ("peer", Purpose::Peer)] {
         let facts = context::certificates(&layout.pair(purpose, "").certificate)?;
         let hosts = facts.first().map(|facts| facts.hosts.join(", ")).unwrap_or_default();
-        report.say(format!("{}{word}.crt is valid for {hosts}", if word == "server" { "\n" } else { "" }));
+        report.say(format!(
+            "{}{word}.crt is valid for {hosts}",
+            if word == "server" { "\n" } else { "" }
+        ));
     }
     let all: Vec<String> = flags(layout).into_iter().chain(url_flags(config)).collect();
     let url = config.member.advertise_client_urls.first().map(|url| secure(url).to_string());
@@ -150,7 +146,8 @@ fn tell(pki: &Pki, config: &Config, steps: &[Step], mut report: Report) -> Resul
         client.certificate.display(),
         client.key.display()
     );
-    let mut next = vec![format!("start the server:\netcd {}", all.join(" \\\n  ")), format!("use it:\n{ctl}")];
+    let mut next =
+        vec![format!("start the server:\netcd {}", all.join(" \\\n  ")), format!("use it:\n{ctl}")];
     if layout.root_key().exists() {
         next.push(format!(
             "keep a copy of {} in a safe place, then take it off this machine: it is needed only to \
@@ -203,9 +200,11 @@ fn url_flags(config: &Config) -> Vec<String> {
     };
     let mut flags: Vec<String> =
         lists.iter().map(|(name, urls)| format!("--{name}={}", text(urls))).collect();
-    let members = config.cluster.initial_members.iter().flat_map(|(name, urls)| {
-        urls.iter().map(move |url| format!("{name}={}", secure(url)))
-    });
+    let members = config
+        .cluster
+        .initial_members
+        .iter()
+        .flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={}", secure(url))));
     flags.push(format!("--initial-cluster={}", members.collect::<Vec<_>>().join(",")));
     if member.name != "default" {
         flags.insert(0, format!("--name={}", member.name));

@@ -40,7 +40,9 @@ impl Looking {
     pub(super) fn with(words: &Words, pair: Option<(&Path, &Path)>) -> Result<Self, Refusal> {
         let given = [words.get("cert"), words.get("key")];
         let (cert, key) = match given {
-            [None, None] => (pair.map(|pair| pair.0.to_owned()), pair.map(|pair| pair.1.to_owned())),
+            [None, None] => {
+                (pair.map(|pair| pair.0.to_owned()), pair.map(|pair| pair.1.to_owned()))
+            }
             _ => (given[0].map(Into::into), given[1].map(Into::into)),
         };
         let tls = Tls { cert_file: cert, key_file: key, ..Tls::default() };

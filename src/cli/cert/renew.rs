@@ -39,7 +39,8 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     if steps.iter().all(|step| step.action == Action::Kept) {
         report.say("\nNothing is due; --force renews all the same.");
     } else {
-        let mut next = vec!["nothing to do here: a running server sees the new files by itself".to_owned()];
+        let mut next =
+            vec!["nothing to do here: a running server sees the new files by itself".to_owned()];
         let nodes = pki.layout().nodes_dir();
         if steps.iter().any(|step| step.action != Action::Kept && step.path.starts_with(&nodes)) {
             next.push(format!("copy what changed below {} to its machine", nodes.display()));

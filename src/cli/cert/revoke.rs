@@ -19,9 +19,8 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let mut report = Report::default();
     let mut steps = Vec::new();
     for side in Side::ALL {
-        let of_side = |(facts, purpose): &(Facts, Purpose)| {
-            (purpose.side() == side).then(|| facts.clone())
-        };
+        let of_side =
+            |(facts, purpose): &(Facts, Purpose)| (purpose.side() == side).then(|| facts.clone());
         let certificates: Vec<Facts> = found.iter().filter_map(of_side).collect();
         if !certificates.is_empty() {
             steps.extend(pki.revoke(side, &certificates)?);
@@ -61,9 +60,8 @@ fn find(pki: &Pki, which: &str, context: &Context) -> Result<Vec<(Facts, Purpose
     let by_serial: Vec<Facts> =
         known.iter().filter(|facts| hex(&facts.serial) == serial).cloned().collect();
     let by_name = || {
-        let current = |facts: &&Facts| {
-            facts.common_name == which && facts.not_after >= context.seconds()
-        };
+        let current =
+            |facts: &&Facts| facts.common_name == which && facts.not_after >= context.seconds();
         known.iter().filter(current).cloned().collect::<Vec<_>>()
     };
     let found = if !by_serial.is_empty() {

@@ -149,7 +149,9 @@ fn of_servers(endpoints: &[String], words: &Words, context: &Context) -> Result<
         match looking.look(&url, url.host())? {
             Look::Unreachable(error) => rows.push(without(remote::explain(&error, &url).0)),
             Look::Seen(seen) if seen.chain.is_empty() => {
-                rows.push(without("showed no certificate; `etcd cert verify` tells why".to_owned()));
+                rows.push(without(
+                    "showed no certificate; `etcd cert verify` tells why".to_owned(),
+                ));
             }
             Look::Seen(seen) => {
                 for facts in remote::facts(&seen, &url)? {
@@ -164,9 +166,7 @@ fn of_servers(endpoints: &[String], words: &Words, context: &Context) -> Result<
 fn of_directory(layout: &Layout, context: &Context) -> Result<Vec<Row>, Refusal> {
     let mut rows = Vec::new();
     let mut lists = Vec::new();
-    let shown = |path: &Path| {
-        path.strip_prefix(layout.dir()).unwrap_or(path).display().to_string()
-    };
+    let shown = |path: &Path| path.strip_prefix(layout.dir()).unwrap_or(path).display().to_string();
     for path in [layout.root(), layout.authority(Side::Client), layout.authority(Side::Peer)] {
         if path.is_file() {
             let facts = context::certificates(&path)?.into_iter().take(1);
@@ -187,7 +187,8 @@ fn of_directory(layout: &Layout, context: &Context) -> Result<Vec<Row>, Refusal>
         let mut found = row(shown(&files.certificate), facts, context);
         if let Some((state, code)) = flaw(&found, &files.key, &lists) {
             found.code = found.code.max(code);
-            found.state = if found.state == "ok" { state } else { format!("{}; {state}", found.state) };
+            found.state =
+                if found.state == "ok" { state } else { format!("{}; {state}", found.state) };
         }
         rows.push(found);
     }

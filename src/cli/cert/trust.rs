@@ -3,7 +3,7 @@
 use super::args::Words;
 use super::context::{self, Context, fingerprint, moment};
 use super::report::{Refusal, Report};
-use crate::certs::{Owner, Step, Action, New, read, write_all};
+use crate::certs::{Action, New, Owner, Step, read, write_all};
 
 pub(super) fn run(words: &Words, _context: &Context) -> Result<Report, Refusal> {
     if let Some(word) = words.rest.first() {
@@ -11,7 +11,8 @@ pub(super) fn run(words: &Words, _context: &Context) -> Result<Report, Refusal> 
     }
     let root = context::layout(words)?.root();
     let facts = context::certificates(&root)?;
-    let facts = facts.first().ok_or_else(|| Refusal::Failed(format!("{} is empty", root.display())))?;
+    let facts =
+        facts.first().ok_or_else(|| Refusal::Failed(format!("{} is empty", root.display())))?;
     let pem = read(&root)?.unwrap_or_default();
     let mut report = Report::default();
     let (whole, key) = (fingerprint(&facts.der), fingerprint(&facts.spki));

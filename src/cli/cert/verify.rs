@@ -97,13 +97,7 @@ fn protocol(seen: &Seen, url: &Url, checks: &mut Checks) {
 }
 
 /// Whether the chain leads to somebody who is trusted, whatever its dates.
-fn trust(
-    chain: &[Vec<u8>],
-    facts: &[Facts],
-    ca: Option<&Path>,
-    client: bool,
-    checks: &mut Checks,
-) {
+fn trust(chain: &[Vec<u8>], facts: &[Facts], ca: Option<&Path>, client: bool, checks: &mut Checks) {
     let Some(leaf) = facts.first() else { return };
     let links: Vec<String> =
         facts.iter().map(|one| format!("{:?} by {:?}", one.common_name, one.issuer_name)).collect();
