@@ -38,7 +38,7 @@ pub use listener::{BindOptions, Bound, bind, bind_all};
 pub use material::Material;
 pub use memory::{Account, Charge, Full, Memory, MemoryLimits};
 pub use metrics::Metrics;
-pub use probe::{HandshakeFault, Seen, probe, verify_chain};
+pub use probe::{ChainFault, HandshakeFault, Seen, probe, speaks_plaintext, verify_chain};
 pub use provider::sha256;
 pub use serve::{Serving, serve};
 pub use stream::Duplex;

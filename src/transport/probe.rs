@@ -13,7 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription, ClientConfig, DigitallySignedStruct, Error as RustlsError, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error as RustlsError,
+    SignatureScheme,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -174,33 +175,77 @@ fn explain(error: &io::Error) -> HandshakeFault {
     }
 }
 
+/// Whether a server answers a request in plaintext, within `patience`.
+pub async fn speaks_plaintext(mut stream: TcpStream, patience: Duration) -> bool {
+    let ask = async {
+        stream.write_all(b"GET /version HTTP/1.0\r\n\r\n").await?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await?;
+        // A TLS server's answer to plaintext is plaintext too, and refuses.
+        let mut line = [0; 7];
+        stream.read_exact(&mut line).await?;
+        io::Result::Ok(&answer == b"HTTP/" && !line.ends_with(b" 400"))
+    };
+    matches!(tokio::time::timeout(patience, ask).await, Ok(Ok(true)))
+}
+
+/// Why a chain is not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainFault {
+    /// It leads to nobody in the file.
+    UnknownIssuer,
+    /// One of its certificates is not valid at that moment.
+    Dates,
+    /// It is not for this purpose.
+    Purpose,
+    /// Anything else; of the file, or in the library's words.
+    Other(String),
+}
+
 /// Whether a chain leads to an authority in `ca_file` at `now`, Unix seconds, and is good for
 /// serving (or, if `client`, for connecting). The name is not looked at.
 ///
 /// # Errors
-/// The library's word for what is wrong; or that of the CA file.
+/// What is wrong with it, or with the file of authorities.
 pub fn verify_chain(
     chain: &[Vec<u8>],
     ca_file: &Path,
     client: bool,
     now: i64,
-) -> Result<(), String> {
-    let roots = roots::from_file(ca_file).map_err(|error| error.to_string())?;
+) -> Result<(), ChainFault> {
+    let other = |text: String| ChainFault::Other(text);
+    let roots = roots::from_file(ca_file).map_err(|error| other(error.to_string()))?;
     let provider = provider::choose(&TlsLimits::default());
     let mut chain = chain.iter().map(|der| CertificateDer::from(der.as_slice()));
-    let leaf = chain.next().ok_or("no certificate was shown")?;
+    let leaf = chain.next().ok_or_else(|| other("no certificate was shown".to_owned()))?;
     let others: Vec<CertificateDer<'_>> = chain.collect();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now.max(0).cast_unsigned()));
-    let told = |error: RustlsError| error.to_string();
     if client {
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-        let verifier = verifier.map_err(|error| error.to_string())?;
-        return verifier.verify_client_cert(&leaf, &others, now).map(|_| ()).map_err(told);
+        let verifier = verifier.map_err(|error| other(error.to_string()))?;
+        return verifier.verify_client_cert(&leaf, &others, now).map(|_| ()).map_err(sort);
     }
-    let parsed = ParsedCertificate::try_from(&leaf).map_err(told)?;
+    let parsed = ParsedCertificate::try_from(&leaf).map_err(sort)?;
     let algorithms = provider.signature_verification_algorithms.all;
     verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &others, now, algorithms)
-        .map_err(told)
+        .map_err(sort)
+}
+
+fn sort(error: RustlsError) -> ChainFault {
+    match error {
+        RustlsError::InvalidCertificate(fault) => match fault {
+            CertificateError::UnknownIssuer => ChainFault::UnknownIssuer,
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => ChainFault::Dates,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                ChainFault::Purpose
+            }
+            fault => ChainFault::Other(fault.to_string()),
+        },
+        error => ChainFault::Other(error.to_string()),
+    }
 }
 
 /// Believes everybody and writes down what was shown.

@@ -26,6 +26,33 @@ impl Pki {
         leaf: &Leaf,
         force: bool,
     ) -> Result<Vec<Step>, CertError> {
+        self.ensure_leaf_by(files, leaf, force, None)
+    }
+
+    /// The same by an authority that is not of this directory and of which no record is kept; for
+    /// what must be refused.
+    ///
+    /// # Errors
+    /// As [`Self::ensure_leaf`].
+    pub fn ensure_foreign(
+        &self,
+        files: &Files,
+        leaf: &Leaf,
+        force: bool,
+    ) -> Result<Vec<Step>, CertError> {
+        let key = Key::generate()?;
+        let name = format!("another CA {}", key.mark());
+        let stranger = Authority::root(&name, leaf.validity, key)?;
+        self.ensure_leaf_by(files, leaf, force, Some(&stranger))
+    }
+
+    fn ensure_leaf_by(
+        &self,
+        files: &Files,
+        leaf: &Leaf,
+        force: bool,
+        stranger: Option<&Authority>,
+    ) -> Result<Vec<Step>, CertError> {
         let what = format!("{} {:?}", leaf.purpose.describe(), leaf.common_name);
         let there = read(&files.certificate)?;
         let action = if there.is_some() { Action::Replaced } else { Action::Made };
@@ -47,22 +74,34 @@ impl Pki {
             (None, Some(key)) => key,
             (None, None) => Key::generate()?,
         };
-        self.write_leaf(files, leaf, &key)?;
+        self.write_leaf(files, leaf, &key, stranger)?;
         let key = Step::new(&files.key, action, "its key: for the owner's eyes only");
         Ok(vec![Step::new(&files.certificate, action, what), key])
     }
 
     /// Issues `leaf` for `key` and writes both.
-    fn write_leaf(&self, files: &Files, leaf: &Leaf, key: &Key) -> Result<(), CertError> {
+    fn write_leaf(
+        &self,
+        files: &Files,
+        leaf: &Leaf,
+        key: &Key,
+        stranger: Option<&Authority>,
+    ) -> Result<(), CertError> {
         if let Some(dir) = files.certificate.parent() {
             self.make_dir(dir)?;
         }
-        let authority = self.authority(leaf.purpose.side())?;
+        let own = match stranger {
+            Some(_) => None,
+            None => Some(self.authority(leaf.purpose.side())?),
+        };
+        let Some(authority) = own.as_ref().or(stranger) else { return Ok(()) };
         let Issued { certificate, key, .. } = authority.issue_for(leaf, key)?;
-        self.record(&certificate)?;
+        if own.is_some() {
+            self.record(&certificate)?;
+        }
         write_all(&[
             New::private(&files.key, key.expose(), self.owner),
-            New::public(&files.certificate, &chain(&certificate, &authority), self.owner),
+            New::public(&files.certificate, &chain(&certificate, authority), self.owner),
         ])
     }
 
@@ -105,7 +144,7 @@ impl Pki {
         let same = Duration::from_secs(span).saturating_sub(BACKDATED);
         let validity = self.validity(life.unwrap_or(same));
         let leaf = Leaf { common_name: facts.common_name.clone(), hosts, purpose, validity };
-        self.write_leaf(files, &leaf, &Key::generate()?)?;
+        self.write_leaf(files, &leaf, &Key::generate()?, None)?;
         let what = format!("{} {:?}", purpose.describe(), leaf.common_name);
         Ok(vec![
             Step::new(path, Action::Replaced, what),

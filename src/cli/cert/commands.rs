@@ -142,6 +142,12 @@ nothing trusts what was issued before.",
         TTL,
         flag("ca-ttl", "10y", "How long the authorities are to be valid."),
         flag(
+            "set",
+            "FILE",
+            "Also make what this file describes: more members, clients, and clients of another\n    \
+             authority; certs-dev/set.yml is one.",
+        ),
+        flag(
             "owner",
             "USER",
             "Who is to read the keys: the user the server runs as. If not given, whoever owns the\n    \

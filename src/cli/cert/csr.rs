@@ -43,7 +43,7 @@ pub(super) fn request(words: &Words, context: &Context) -> Result<Report, Refusa
     if !leaf.hosts.is_empty() {
         report.say(format!("\nasks for {}", leaf.hosts.join(", ")));
     }
-    report.set("names", leaf.hosts.clone().into());
+    report.set("names", leaf.hosts.into());
     let file = csr.file_name().unwrap_or_default().to_string_lossy().into_owned();
     report.next(&[
         format!("carry {} to the machine with the authority", csr.display()),

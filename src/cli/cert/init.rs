@@ -1,12 +1,14 @@
 //! `etcd cert init`: from an empty directory to everything one node needs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::args::Words;
 use super::context::{self, Context, dir_flag};
 use super::report::{Refusal, Report};
+use super::set::Set;
 use crate::certs::{
     Action, Layout, Leaf, Lives, Pki, Purpose, Step, full_name, host_name, own_names,
 };
@@ -17,14 +19,21 @@ use crate::types::url::{Scheme, Url};
 const FIRST_CLIENT: &str = "admin";
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
+    let set = Set::of(words)?;
     let layout = context::layout(words)?;
+    let layout = match &set.suffix {
+        Some(suffix) => layout.with_suffix(suffix),
+        None => layout,
+    };
     let config = configuration(&layout, words, context)?;
+    let usual = Lives::default();
+    let life = |name: &str, described: Option<Duration>, usual: Duration| {
+        let given = words.life(name).map_err(Refusal::Misuse)?;
+        Ok::<_, Refusal>(given.or(described).unwrap_or(usual))
+    };
     let lives = Lives {
-        authority: words
-            .life("ca-ttl")
-            .map_err(Refusal::Misuse)?
-            .unwrap_or(Lives::default().authority),
-        leaf: context::leaf_life(words)?,
+        authority: life("ca-ttl", set.authority_life, usual.authority)?,
+        leaf: life("ttl", set.leaf_life, usual.leaf)?,
     };
     let force = words.on("force");
     let pki = Pki::create(layout, context::owner(words)?, context.now)?;
@@ -47,6 +56,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
             report.set(&format!("{word}_names"), hosts.into());
         }
     }
+    steps.extend(set.make(&pki, lives.leaf, force)?);
     tell(&pki, &config, &steps, report)
 }
 

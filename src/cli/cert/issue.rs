@@ -74,7 +74,7 @@ fn place(pki: &Pki, purpose: Purpose, name: &str, words: &Words) -> Result<Place
 }
 
 /// A machine answers to its name and to the local names; a client is nobody's host.
-fn hosts(purpose: Purpose, name: &str, more: Vec<String>) -> Vec<String> {
+pub(super) fn hosts(purpose: Purpose, name: &str, more: Vec<String>) -> Vec<String> {
     if purpose == Purpose::Client {
         return more;
     }

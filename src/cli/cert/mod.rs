@@ -11,6 +11,7 @@ mod remote;
 mod renew;
 mod report;
 mod revoke;
+mod set;
 mod status;
 mod trust;
 mod verify;

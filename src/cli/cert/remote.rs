@@ -12,7 +12,7 @@ use super::args::Words;
 use super::context;
 use super::report::Refusal;
 use crate::config::{Tls, TlsLimits};
-use crate::transport::{Material, Seen, probe};
+use crate::transport::{HandshakeFault, Material, Seen, TlsError, probe, speaks_plaintext};
 use crate::types::url::{Scheme, Url};
 
 /// How long a connection, and then a handshake, may take unless `--timeout` says otherwise.
@@ -74,19 +74,42 @@ impl Looking {
         let runtime = runtime
             .map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
         let seen = runtime.block_on(async {
-            let connected = tokio::time::timeout(self.patience, TcpStream::connect(&url.authority));
-            let stream = match connected.await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Ok(Look::Unreachable(error)),
-                Err(_) => return Ok(Look::Unreachable(io::ErrorKind::TimedOut.into())),
+            let stream = match self.connect(url).await {
+                Ok(stream) => stream,
+                Err(error) => return Ok(Look::Unreachable(error)),
             };
             let seen = probe(stream, name, self.material.as_ref(), self.patience).await;
-            seen.map(Look::Seen).map_err(|error| Refusal::Failed(error.to_string()))
+            let mut seen = seen.map_err(|error| Refusal::Failed(error.to_string()))?;
+            // Some servers answer TLS on a plaintext port by going away.
+            if seen.chain.is_empty()
+                && seen.fault == Some(HandshakeFault::Closed)
+                && let Ok(stream) = self.connect(url).await
+                && speaks_plaintext(stream, self.patience).await
+            {
+                seen.fault = Some(HandshakeFault::Plaintext);
+            }
+            Ok(Look::Seen(seen))
         });
         // Looking up a name may still block a thread, and nobody waits for it.
         runtime.shutdown_background();
         seen
     }
+}
+
+impl Looking {
+    async fn connect(&self, url: &Url) -> io::Result<TcpStream> {
+        let connecting = tokio::time::timeout(self.patience, TcpStream::connect(&url.authority));
+        connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Reads a certificate and its key as a server would.
+///
+/// # Errors
+/// What the server would say.
+pub(super) fn load_pair(certificate: &Path, key: &Path) -> Result<Material, TlsError> {
+    let (cert_file, key_file) = (Some(certificate.to_owned()), Some(key.to_owned()));
+    Material::load(&Tls { cert_file, key_file, ..Tls::default() }, &TlsLimits::default())
 }
 
 /// The address in a word: `https://host:port`, or `host:port`.

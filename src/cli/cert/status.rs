@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::args::Words;
 use super::context::{self, Context, hex, moment, span};
-use super::remote::{self, Look, Looking};
+use super::remote::{self, Look, Looking, load_pair};
 use super::report::{Refusal, Report};
-use crate::certs::{Facts, Key, Layout, RevocationList, Side, read};
+use crate::certs::{Facts, Files, Layout, RevocationList, Side, read};
+use crate::transport::TlsError;
 
 /// Exit code when something should be looked at, and when something is over.
 const WARN: i32 = 1;
@@ -42,7 +43,9 @@ fn table(rows: &[Row], context: &Context) -> Report {
     let heads = ["FILE", "ROLE", "SUBJECT", "SANS", "ISSUER", "EXPIRES", "LEFT", "STATE"];
     let mut lines = vec![heads.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| cells(row, context)));
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let length =
+        |line: &[String; 8], column: usize| line.get(column).map_or(0, |cell| cell.chars().count());
+    let width = |column: usize| lines.iter().map(|line| length(line, column)).max();
     let widths: Vec<usize> = (0..heads.len()).map(|column| width(column).unwrap_or(0)).collect();
     for line in &lines {
         let cells: Vec<String> =
@@ -185,7 +188,7 @@ fn of_directory(layout: &Layout, context: &Context) -> Result<Vec<Row>, Refusal>
         let facts = context::certificates(&files.certificate)?;
         let Some(facts) = facts.into_iter().next() else { continue };
         let mut found = row(shown(&files.certificate), facts, context);
-        if let Some((state, code)) = flaw(&found, &files.key, &lists) {
+        if let Some((state, code)) = flaw(&found, &files, &lists) {
             found.code = found.code.max(code);
             found.state =
                 if found.state == "ok" { state } else { format!("{}; {state}", found.state) };
@@ -214,8 +217,8 @@ fn of_list(file: String, list: &RevocationList, context: &Context) -> Row {
 }
 
 /// What is wrong with a leaf beyond its dates.
-fn flaw(row: &Row, key: &Path, lists: &[RevocationList]) -> Option<(String, i32)> {
-    let facts = row.facts.as_ref()?;
+fn flaw(row: &Row, files: &Files, lists: &[RevocationList]) -> Option<(String, i32)> {
+    let (facts, Files { certificate, key }) = (row.facts.as_ref()?, files);
     if lists.iter().any(|list| list.names(&facts.serial)) {
         return Some(("revoked".to_owned(), WARN));
     }
@@ -229,8 +232,12 @@ fn flaw(row: &Row, key: &Path, lists: &[RevocationList]) -> Option<(String, i32)
     if mode != 0 {
         return Some(("others can read its key: chmod 600".to_owned(), WARN));
     }
-    // A key this user may not read is no fault of the pair.
-    let text = std::fs::read_to_string(key).ok()?;
-    let fits = Key::from_pem("", &text).is_ok_and(|key| key.public() == facts.public_key);
-    (!fits).then(|| ("its key belongs to another certificate: renew".to_owned(), WARN))
+    match load_pair(certificate, key) {
+        Err(TlsError::KeyMismatch { .. }) => {
+            Some(("its key belongs to another certificate: renew".to_owned(), WARN))
+        }
+        // A key this user may not read is no fault of the pair.
+        Err(TlsError::Read { .. }) | Ok(_) => None,
+        Err(why) => Some((why.to_string(), WARN)),
+    }
 }

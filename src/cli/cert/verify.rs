@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::args::Words;
 use super::checks::Checks;
 use super::context::{self, Context, moment, span};
-use super::remote::{self, Look, Looking};
+use super::remote::{self, Look, Looking, load_pair};
 use super::report::{Refusal, Report};
-use crate::certs::{Facts, Key, Purpose, read};
-use crate::transport::{HandshakeFault, Seen, verify_chain};
+use crate::certs::{Facts, Purpose};
+use crate::transport::{ChainFault, HandshakeFault, Seen, TlsError, verify_chain};
 use crate::types::url::Url;
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -110,7 +110,7 @@ fn trust(chain: &[Vec<u8>], facts: &[Facts], ca: Option<&Path>, client: bool, ch
     let moment = facts.iter().map(|one| one.not_before).max().unwrap_or_default();
     match verify_chain(chain, ca, client, moment) {
         Ok(()) => checks.good("chain", format!("{links}; trusted by {}", ca.display())),
-        Err(why) if why.contains("UnknownIssuer") => {
+        Err(ChainFault::UnknownIssuer) => {
             let trusted = context::certificates(ca).unwrap_or_default();
             let trusted: Vec<&str> = trusted.iter().map(|one| one.subject.as_str()).collect();
             let last = facts.last().unwrap_or(leaf);
@@ -124,11 +124,16 @@ fn trust(chain: &[Vec<u8>], facts: &[Facts], ca: Option<&Path>, client: bool, ch
                        does not show its issuer's certificate: append it to --cert-file";
             checks.bad("chain", detail, fix);
         }
-        // Purpose has its own check.
-        Err(why) if why.contains("InvalidPurpose") || why.contains("ExtendedKeyUsage") => {
+        // These have their own checks.
+        Err(ChainFault::Purpose) => {
             checks.skipped("chain", format!("{links}; not for this purpose, see below"));
         }
-        Err(why) => checks.bad("chain", format!("{links}: {why}"), "issue the certificate anew"),
+        Err(ChainFault::Dates) => {
+            checks.skipped("chain", format!("{links}; never valid at one time, see below"));
+        }
+        Err(ChainFault::Other(why)) => {
+            checks.bad("chain", format!("{links}: {why}"), "issue the certificate anew");
+        }
     }
 }
 
@@ -224,7 +229,7 @@ fn pair(
         }
         Err(other) => return Err(other),
     };
-    private_key(key, chain.first(), &mut checks);
+    private_key(certificate, key, &mut checks);
     if let Some(leaf) = chain.first() {
         dates(&chain, context, &mut checks);
         let ca = match words.get("cacert") {
@@ -233,60 +238,55 @@ fn pair(
         };
         let ders: Vec<Vec<u8>> = chain.iter().map(|facts| facts.der.clone()).collect();
         trust(&ders, &chain, ca.as_deref(), !leaf.serves, &mut checks);
-        let may = match (leaf.serves, leaf.connects) {
-            (true, true) => "it may serve and connect: a member's",
-            (true, false) => "it may serve (serverAuth)",
-            (false, true) => "it may connect (clientAuth)",
-            (false, false) => "",
-        };
-        if may.is_empty() {
-            let fix = "have it issued with serverAuth or clientAuth";
-            checks.bad("purpose", "it may neither serve nor connect", fix);
-        } else {
-            checks.good("purpose", may);
-        }
-        let hosts = leaf.hosts.join(", ");
-        match (leaf.serves, leaf.hosts.is_empty()) {
-            (true, true) => checks.bad(
-                "name",
-                "it is valid for no host name and no address",
-                "have it issued with subject alternative names: clients look at nothing else",
-            ),
-            (_, true) => checks.good("name", format!("it is {:?}", leaf.common_name)),
-            (_, false) => checks.good("name", format!("it is valid for {hosts}")),
-        }
+        use_of(leaf, &mut checks);
     }
     Ok(checks.report())
 }
 
-fn private_key(path: &Path, leaf: Option<&Facts>, checks: &mut Checks) {
+/// What the certificate is good for, and for whom.
+fn use_of(leaf: &Facts, checks: &mut Checks) {
+    let may = match (leaf.serves, leaf.connects) {
+        (true, true) => "it may serve and connect: a member's",
+        (true, false) => "it may serve (serverAuth)",
+        (false, true) => "it may connect (clientAuth)",
+        (false, false) => "",
+    };
+    if may.is_empty() {
+        let fix = "have it issued with serverAuth or clientAuth";
+        checks.bad("purpose", "it may neither serve nor connect", fix);
+    } else {
+        checks.good("purpose", may);
+    }
+    let hosts = leaf.hosts.join(", ");
+    match (leaf.serves, leaf.hosts.is_empty()) {
+        (true, true) => checks.bad(
+            "name",
+            "it is valid for no host name and no address",
+            "have it issued with subject alternative names: clients look at nothing else",
+        ),
+        (_, true) => checks.good("name", format!("it is {:?}", leaf.common_name)),
+        (_, false) => checks.good("name", format!("it is valid for {hosts}")),
+    }
+}
+
+/// Whether a server could use the pair, and who else could.
+fn private_key(certificate: &Path, path: &Path, checks: &mut Checks) {
     let shown = path.display();
-    let text = match read(path) {
-        Ok(Some(text)) => text,
-        Ok(None) => {
-            checks.bad("key", format!("there is no {shown}"), "name the key after its certificate");
-            return;
-        }
-        Err(why) => {
-            checks.bad("key", why.to_string(), "run this as the user the server runs as");
-            return;
-        }
-    };
-    let key = match Key::from_pem(&shown.to_string(), &text) {
-        Ok(key) => key,
-        Err(why) => {
-            checks.bad("key", why.to_string(), "name the certificate first and then its key");
-            return;
-        }
-    };
-    match leaf {
-        Some(leaf) if leaf.public_key != key.public() => checks.bad(
+    match load_pair(certificate, path) {
+        Ok(_) => checks.good("key", format!("{shown} belongs to the certificate")),
+        Err(why @ TlsError::KeyMismatch { .. }) => checks.bad(
             "key",
-            format!("{shown} belongs to another certificate"),
+            why.to_string(),
             "put the pair together again, or make both anew: etcd cert renew",
         ),
-        Some(_) => checks.good("key", format!("{shown} belongs to the certificate")),
-        None => checks.skipped("key", "there is no certificate to compare it with"),
+        Err(why) => checks.bad(
+            "key",
+            why.to_string(),
+            "name the certificate first and then its key, and run this as the server's user",
+        ),
+    }
+    if !path.exists() {
+        return;
     }
     let mode = std::fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o777);
     if mode & 0o077 == 0 {

@@ -197,6 +197,42 @@ fn renewal_touches_only_what_is_due() {
 }
 
 #[test]
+fn the_described_set_is_made_and_announces_itself() {
+    let desk = Desk::new();
+    let set = concat!(env!("CARGO_MANIFEST_DIR"), "/certs-dev/set.yml");
+    desk.run(&["init", "--set", set]).good();
+    for (path, _) in
+        desk.contents().iter().filter(|(path, _)| !path.starts_with(desk.path("ca/issued")))
+    {
+        assert!(path.to_str().unwrap().ends_with(".insecure"), "{}", path.display());
+    }
+    for name in ["nodes/infra3/peer.key", "clients/app.key", "strangers/stranger.key"] {
+        assert_eq!(desk.mode(&format!("{name}.insecure")), 0o600, "{name}");
+    }
+    let before = desk.contents();
+    desk.run(&["init", "--set", set]).good();
+    assert!(desk.contents() == before, "a second run changed something");
+    let status = desk.run(&["status", "--output=json"]);
+    assert_eq!(status.code, Some(0), "{}", status.stdout);
+    let left: Vec<i64> = status.json()["certificates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["left_seconds"].as_i64())
+        .collect();
+    assert!(
+        left.iter().all(|left| *left <= 30 * 86_400) && left.len() == 3 + 3 + 6 + 1,
+        "{left:?}"
+    );
+    let stranger = |ca: &str| {
+        let (crt, key) =
+            ("pki/strangers/stranger.crt.insecure", "pki/strangers/stranger.key.insecure");
+        desk.run(&["verify", "--pair", crt, key, "--cacert", ca])
+    };
+    assert_eq!(stranger("pki/ca.crt.insecure").code, Some(1));
+}
+
+#[test]
 fn the_commands_explain_themselves() {
     let run = |words: &[&str]| {
         let output = std::process::Command::new(crate::support::server::Kind::Ours.program("etcd"))

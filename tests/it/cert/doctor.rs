@@ -157,7 +157,7 @@ fn a_pair_is_looked_at_without_any_server() {
         |words: &[&str]| desk.run(&[&["verify", "--output=json", "--pair"], words].concat());
     assert_eq!(verify(&["pki/server.crt", "pki/server.key"]).code, Some(0));
     let (detail, _) = failed(&verify(&["pki/server.crt", "pki/peer.key"]), "key");
-    assert!(detail.contains("belongs to another certificate"), "{detail}");
+    assert!(detail.contains("does not belong to the certificate"), "{detail}");
     failed(&verify(&["pki/server.key", "pki/server.crt"]), "certificate");
     failed(&verify(&["pki/server.crt", "pki/none.key"]), "key");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);

@@ -1,25 +1,18 @@
 //! Several members from one directory, and what is not good for their ports.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::cert::Desk;
+use crate::support::cluster::address;
 use crate::support::process::Process;
 use crate::support::server::Kind;
 use crate::support::wait::eventually;
 
-/// Ports nobody listens on at the moment.
-fn ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
-}
-
-fn member(desk: &Desk, name: &str, ports: (u16, u16), cluster: &str) -> Process {
+fn member(desk: &Desk, name: &str, at: (SocketAddr, SocketAddr), cluster: &str) -> Process {
     let dir = desk.path(&format!("nodes/{name}"));
     let file = |name: &str| dir.join(name).display().to_string();
-    let (client, peer) =
-        (format!("https://127.0.0.1:{}", ports.0), format!("https://127.0.0.1:{}", ports.1));
+    let (client, peer) = (format!("https://{}", at.0), format!("https://{}", at.1));
     let mut command = Command::new(Kind::Ours.program("etcd"));
     command.env_clear().current_dir(&dir).args([
         format!("--name={name}"),
@@ -47,23 +40,23 @@ fn member(desk: &Desk, name: &str, ports: (u16, u16), cluster: &str) -> Process 
 fn three_members_from_one_directory_and_a_client_is_none_of_them() {
     let desk = Desk::ready();
     let names = ["m1", "m2", "m3"];
-    let ports = ports(6);
-    let cluster: Vec<String> = (names.iter().zip(&ports[3..]))
-        .map(|(name, port)| format!("{name}=https://127.0.0.1:{port}"))
-        .collect();
+    let places: Vec<_> = names.map(|_| (address::reserve(), address::reserve())).to_vec();
+    let cluster: Vec<String> =
+        names.iter().zip(&places).map(|(name, at)| format!("{name}=https://{}", at.1)).collect();
     let cluster = cluster.join(",");
+    let host = address::host().to_string();
     let mut members = Vec::new();
-    for (at, name) in names.iter().enumerate() {
-        desk.run(&["issue", "server", name]).good();
-        desk.run(&["issue", "peer", name]).good();
+    for (name, at) in names.iter().zip(&places) {
+        desk.run(&["issue", "server", name, "--san", &host]).good();
+        desk.run(&["issue", "peer", name, "--san", &host]).good();
         assert!(!desk.path(&format!("nodes/{name}/ca")).exists(), "keys of authorities went along");
-        members.push(member(&desk, name, (ports[at], ports[at + 3]), &cluster));
+        members.push(member(&desk, name, *at, &cluster));
     }
     let admin = desk.path("clients/admin");
     let put = || {
         let output = Command::new(Kind::Ours.program("etcdctl"))
             .env_clear()
-            .arg(format!("--endpoints=https://127.0.0.1:{}", ports[0]))
+            .arg(format!("--endpoints=https://{}", places[0].0))
             .arg("--cacert")
             .arg(desk.path("ca.crt"))
             .arg("--cert")
@@ -77,7 +70,7 @@ fn three_members_from_one_directory_and_a_client_is_none_of_them() {
     };
     eventually("a write through the cluster", put);
     // A client's certificate is refused on the port of members.
-    let url = format!("https://127.0.0.1:{}", ports[3]);
+    let url = format!("https://{}", places[0].1);
     let said = desk.run(&["verify", &url, "--cacert", "pki/peer-ca.crt"]);
     assert_eq!(said.code, Some(1), "{}", said.stdout);
     assert!(said.stdout.contains("refuses the client certificate"), "{}", said.stdout);

@@ -1,6 +1,6 @@
 //! Clusters of real processes on addresses of their own.
 
-mod address;
+pub(crate) mod address;
 mod facts;
 mod member;
 mod network;
