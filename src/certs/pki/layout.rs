@@ -47,35 +47,35 @@ pub struct Files {
     pub key: PathBuf,
 }
 
+/// Ends the names of files that must not be mistaken for real ones.
+pub const INSECURE: &str = ".insecure";
+
 /// The paths below one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     dir: PathBuf,
-    /// Follows every file name; for certificates that must not be mistaken for real ones.
-    suffix: String,
+    /// Follows every file name; empty as a rule.
+    suffix: &'static str,
 }
 
 impl Layout {
-    /// The layout of `dir`, whose files may carry a suffix behind `.crt` and `.key`.
+    /// The layout of `dir`; all its names carry [`INSECURE`] if that of the root does.
     pub fn of(dir: &Path) -> Self {
-        let suffix = std::fs::read_dir(dir).into_iter().flatten().flatten().find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let suffix = name.strip_prefix("ca.crt")?;
-            (!suffix.ends_with(".tmp")).then(|| suffix.to_owned())
-        });
-        Self { dir: dir.to_owned(), suffix: suffix.unwrap_or_default() }
+        let plain = Self { dir: dir.to_owned(), suffix: "" };
+        let marked = plain.clone().insecure();
+        if !plain.root().exists() && marked.root().exists() { marked } else { plain }
     }
 
     /// A layout with the suffix of this one in another directory.
     #[must_use]
     pub fn in_dir(&self, dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), suffix: self.suffix.clone() }
+        Self { dir: dir.to_owned(), suffix: self.suffix }
     }
 
-    /// The same directory, whose files are to carry `suffix`.
+    /// The same directory, whose files are to carry [`INSECURE`].
     #[must_use]
-    pub fn with_suffix(self, suffix: &str) -> Self {
-        Self { suffix: suffix.to_owned(), ..self }
+    pub fn insecure(self) -> Self {
+        Self { suffix: INSECURE, ..self }
     }
 
     /// The directory.
@@ -84,8 +84,8 @@ impl Layout {
     }
 
     /// What follows every file name; empty as a rule.
-    pub fn suffix(&self) -> &str {
-        &self.suffix
+    pub fn suffix(&self) -> &'static str {
+        self.suffix
     }
 
     fn file(&self, name: &str) -> PathBuf {

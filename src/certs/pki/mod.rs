@@ -11,7 +11,7 @@ mod leaves;
 mod revoke;
 
 pub use authorities::Lives;
-pub use layout::{Files, Layout, Side, check_name};
+pub use layout::{Files, INSECURE, Layout, Side, check_name};
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};

@@ -1,5 +1,6 @@
 //! What several commands need: the moment, the environment, the directory, the owner.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +53,21 @@ pub(super) fn dir_flag(layout: &Layout) -> String {
 pub(super) fn leaf_life(words: &Words) -> Result<Duration, Refusal> {
     let life = words.life("ttl").map_err(Refusal::Misuse)?;
     Ok(life.unwrap_or(Lives::default().leaf))
+}
+
+/// The names `--san` gives.
+///
+/// # Errors
+/// If one is neither a host name nor an address.
+pub(super) fn sans(words: &Words) -> Result<Vec<String>, Refusal> {
+    let names = words.list("san");
+    let letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.*".contains(letter);
+    match names.iter().find(|name| name.parse::<IpAddr>().is_err() && !name.chars().all(letter)) {
+        None => Ok(names),
+        Some(name) => Err(Refusal::Misuse(format!(
+            "--san: {name:?} is neither a host name nor an address; write it without scheme and port"
+        ))),
+    }
 }
 
 /// `server`, `peer` or `client`.

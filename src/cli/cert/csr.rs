@@ -32,7 +32,7 @@ pub(super) fn request(words: &Words, context: &Context) -> Result<Report, Refusa
     let owner = Owner::of(&dir)?;
     let leaf = Leaf {
         common_name: name.clone(),
-        hosts: hosts(purpose, name, words.list("san")),
+        hosts: hosts(purpose, name, context::sans(words)?),
         purpose,
         validity: Validity::starting(context.now, context::leaf_life(words)?),
     };
@@ -137,7 +137,7 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
         let path = out.display();
         return Err(Refusal::Failed(format!("{path} is there already; --force replaces it")));
     }
-    let asked = words.list("san");
+    let asked = context::sans(words)?;
     let leaf = Leaf {
         common_name: words.get("name").unwrap_or(&request.common_name).to_owned(),
         hosts: if asked.is_empty() { request.hosts.clone() } else { asked },
@@ -172,7 +172,7 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
 }
 
 /// The same name with another ending, before the suffix some directories put behind all names.
-fn sibling(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for old in [".key", ".csr"] {
         if let Some((stem, suffix)) = name.rsplit_once(old) {

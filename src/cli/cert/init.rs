@@ -21,10 +21,7 @@ const FIRST_CLIENT: &str = "admin";
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let set = Set::of(words)?;
     let layout = context::layout(words)?;
-    let layout = match &set.suffix {
-        Some(suffix) => layout.with_suffix(suffix),
-        None => layout,
-    };
+    let layout = if set.insecure { layout.insecure() } else { layout };
     let config = configuration(&layout, words, context)?;
     let usual = Lives::default();
     let life = |name: &str, described: Option<Duration>, usual: Duration| {
@@ -40,7 +37,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let mut steps = pki.ensure_authorities(lives.authority, force)?;
     let mut report = Report::default();
     let name = full_name().or_else(host_name).unwrap_or_else(|| "localhost".to_owned());
-    for (purpose, hosts) in wanted(&config, &words.list("san")) {
+    for (purpose, hosts) in wanted(&config, &context::sans(words)?) {
         let common_name =
             if purpose == Purpose::Client { FIRST_CLIENT } else { short(&name) }.to_owned();
         let files = pki.layout().pair(purpose, &common_name);

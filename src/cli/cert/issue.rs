@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::Words;
 use super::context::{self, Context, dir_flag};
+use super::csr::sibling;
 use super::report::{Refusal, Report};
 use crate::certs::{
     Action, Files, Layout, Leaf, New, Pki, Purpose, Step, check_name, read, write_all,
@@ -27,7 +28,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let place = place(&pki, purpose, name, words)?;
     let leaf = Leaf {
         common_name: name.clone(),
-        hosts: hosts(purpose, name, words.list("san")),
+        hosts: hosts(purpose, name, context::sans(words)?),
         purpose,
         validity: pki.validity(context::leaf_life(words)?),
     };
@@ -92,11 +93,7 @@ pub(super) fn hosts(purpose: Purpose, name: &str, more: Vec<String>) -> Vec<Stri
 
 /// Certificate, issuer and key in one file, as some programs want them.
 fn write_bundle(pki: &Pki, files: &Files) -> Result<Step, Refusal> {
-    let path = files.key.with_extension(if pki.layout().suffix().is_empty() {
-        "pem".to_owned()
-    } else {
-        format!("pem{}", pki.layout().suffix())
-    });
+    let path = sibling(&files.key, "pem");
     let certificate = read(&files.certificate)?.unwrap_or_default();
     let key = read(&files.key)?.unwrap_or_default();
     let text = format!("{certificate}{key}");

@@ -9,7 +9,7 @@ use crate::certs::{Action, CertError, Files, Pki, Step};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let pki = Pki::open(context::layout(words)?, context.now)?;
-    let more = words.list("san");
+    let more = context::sans(words)?;
     let life = words.life("ttl").map_err(Refusal::Misuse)?;
     let leaves = selected(&pki, words)?;
     let forced = words.on("force") || !more.is_empty();

@@ -6,14 +6,14 @@ use super::args::{self, Words};
 use super::context;
 use super::issue;
 use super::report::Refusal;
-use crate::certs::{CertError, Leaf, Pki, Purpose, Step, check_name};
+use crate::certs::{CertError, INSECURE, Leaf, Pki, Purpose, Step, check_name};
 use crate::config::yaml::{self, Content, Node};
 
 /// What a file describes; nothing when there is none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Set {
-    /// Follows every file name.
-    pub(super) suffix: Option<String>,
+    /// Whether every file name ends in `.insecure`.
+    pub(super) insecure: bool,
     /// Life of the authorities.
     pub(super) authority_life: Option<Duration>,
     /// Life of everything they sign.
@@ -46,7 +46,7 @@ impl Set {
                 life.map(Some).map_err(|why| (*line, why))
             };
             match key.as_str() {
-                "suffix" => set.suffix = Some(suffix(node)?),
+                "suffix" => set.insecure = suffix(node)?,
                 "ca-ttl" => set.authority_life = life()?,
                 "ttl" => set.leaf_life = life()?,
                 "members" => {
@@ -140,11 +140,12 @@ fn named(name: &str, line: usize) -> Result<String, (usize, String)> {
     Ok(name.to_owned())
 }
 
-fn suffix(node: &Node) -> Result<String, (usize, String)> {
-    let suffix = word(node)?;
-    let good = suffix.starts_with('.') && !suffix.contains('/') && suffix != ".tmp";
-    let why = format!("{suffix:?} is no ending of a file name, such as .insecure");
-    if good { Ok(suffix.to_owned()) } else { Err((node.line, why)) }
+fn suffix(node: &Node) -> Result<bool, (usize, String)> {
+    match word(node)? {
+        INSECURE => Ok(true),
+        "" => Ok(false),
+        other => Err((node.line, format!("the only suffix is {INSECURE}, not {other:?}"))),
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn the_set_in_the_repository_is_read() {
         let set = Set::parse(include_str!("../../../certs-dev/set.yml")).unwrap();
-        assert_eq!(set.suffix.as_deref(), Some(".insecure"));
+        assert!(set.insecure);
         assert_eq!(set.authority_life, Some(Duration::from_secs(30 * 86_400)));
         assert_eq!((set.members.len(), set.clients.len(), set.strangers.len()), (3, 1, 1));
     }
@@ -166,7 +167,7 @@ mod tests {
             ("ttl: soon\n", 1, "\"soon\""),
             ("clients: app\n", 1, "a list is expected"),
             ("members: {\"../x\": []}\n", 1, "must not begin with a dot"),
-            ("suffix: insecure\n", 1, "no ending of a file name"),
+            ("suffix: insecure\n", 1, "the only suffix is .insecure"),
         ] {
             let (at, said) = Set::parse(text).unwrap_err();
             assert_eq!(at, line, "{text}");

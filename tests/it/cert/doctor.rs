@@ -2,25 +2,13 @@
 
 use std::time::Duration;
 
-use etcd::certs::{Authority, Key, Leaf, Purpose, Validity, write_certificate, write_key};
+use etcd::certs::{Purpose, Validity};
 use etcd::types::clock::Clock;
 
-use crate::cert::{Answer, Desk};
+use crate::cert::{Answer, Desk, replace_server};
 use crate::support::server::{Kind, Server};
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// Puts another server certificate in the place of the directory's own.
-fn replace(desk: &Desk, hosts: &[&str], purpose: Purpose, validity: Validity) {
-    let key = Key::from_pem("key", &desk.read("ca/client-ca.key")).unwrap();
-    let authority = Authority::load("authority", &desk.read("client-ca.crt"), key).unwrap();
-    let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let leaf = Leaf { common_name: "replaced".to_owned(), hosts, purpose, validity };
-    let issued = authority.issue(&leaf).unwrap();
-    let chain = format!("{}{}", issued.certificate, authority.certificate());
-    write_certificate(&desk.path("server.crt"), &chain).unwrap();
-    write_key(&desk.path("server.key"), &issued.key).unwrap();
-}
 
 fn ending(left: Duration) -> Validity {
     let now = Clock.unix();
@@ -54,12 +42,12 @@ fn status_warns_before_the_end_and_says_when_it_came() {
         row(&well, file);
     }
     let (names, before) = (["localhost"], Clock.unix() - 90 * DAY);
-    replace(&desk, &names, Purpose::Server, ending(10 * DAY));
+    replace_server(&desk, &names, Purpose::Server, ending(10 * DAY));
     let warned = desk.run(&["status"]);
     assert_eq!(warned.code, Some(1));
     assert!(row(&warned, "server.crt").ends_with("renew"), "{}", warned.stdout);
     let over = Validity { from: before, until: Clock.unix() - DAY };
-    replace(&desk, &names, Purpose::Server, over);
+    replace_server(&desk, &names, Purpose::Server, over);
     let expired = desk.run(&["status"]);
     assert_eq!(expired.code, Some(2));
     assert!(row(&expired, "server.crt").ends_with("expired"), "{}", expired.stdout);
@@ -130,7 +118,7 @@ fn what_is_wrong_with_a_connection_is_named_with_its_fix() {
 fn an_expired_and_misused_certificate_is_told_apart_from_a_wrong_chain() {
     let desk = Desk::ready();
     let now = Clock.unix();
-    replace(&desk, &[], Purpose::Client, Validity { from: now - 9 * DAY, until: now - DAY });
+    replace_server(&desk, &[], Purpose::Client, Validity { from: now - 9 * DAY, until: now - DAY });
     let flags = [
         format!("--cert-file={}", desk.path("server.crt").display()),
         format!("--key-file={}", desk.path("server.key").display()),

@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod doctor;
+mod life;
 mod members;
 mod offline;
 
@@ -10,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use etcd::certs::{Authority, Key, Leaf, Purpose, Validity, write_certificate, write_key};
 use tempfile::TempDir;
 
 use crate::support::server::{Kind, Server};
@@ -96,6 +98,11 @@ impl Desk {
 
     /// A server that uses the files, as `etcd cert init` says it should.
     fn server(&self) -> Server {
+        self.server_with(&[])
+    }
+
+    /// The same with more flags.
+    fn server_with(&self, more: &[&str]) -> Server {
         let said = self.run(&["init", "--output=json"]).good().json();
         let flags = said["flags"].as_array().unwrap().iter();
         // The first ten name files; the others name ports, which the system chooses here.
@@ -109,7 +116,7 @@ impl Desk {
             format!("--initial-cluster=default={peer}"),
         ];
         let flags: Vec<&str> = flags.into_iter().chain(peers.iter().map(String::as_str)).collect();
-        Server::start_with(&Kind::Ours, "https", &flags)
+        Server::start_with(&Kind::Ours, "https", &[&flags, more].concat())
     }
 }
 
@@ -123,4 +130,16 @@ fn collect(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
             found.push((path, bytes));
         }
     }
+}
+
+/// Puts another server certificate in the place of the directory's own.
+fn replace_server(desk: &Desk, hosts: &[&str], purpose: Purpose, validity: Validity) {
+    let key = Key::from_pem("key", &desk.read("ca/client-ca.key")).unwrap();
+    let authority = Authority::load("authority", &desk.read("client-ca.crt"), key).unwrap();
+    let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let leaf = Leaf { common_name: "replaced".to_owned(), hosts, purpose, validity };
+    let issued = authority.issue(&leaf).unwrap();
+    let chain = format!("{}{}", issued.certificate, authority.certificate());
+    write_certificate(&desk.path("server.crt"), &chain).unwrap();
+    write_key(&desk.path("server.key"), &issued.key).unwrap();
 }
