@@ -5,6 +5,8 @@
 mod authority;
 mod auto;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod issue;
 mod key;
 mod names;

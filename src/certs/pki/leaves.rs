@@ -162,6 +162,7 @@ impl Pki {
         purpose: Purpose,
         force: bool,
     ) -> Result<Vec<Step>, CertError> {
+        self.make_dir(to.dir())?;
         let own = &self.layout;
         let mut wanted: Vec<(PathBuf, PathBuf, &str)> =
             vec![(own.root(), to.root(), "what clients trust")];

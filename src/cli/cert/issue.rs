@@ -33,10 +33,12 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         validity: pki.validity(context::leaf_life(words)?),
     };
     let force = words.on("force");
-    let mut steps = pki.ensure_leaf(&place.files, &leaf, force)?;
-    if let Some(trust) = &place.trust {
-        steps.extend(pki.copy_trust(trust, purpose, force)?);
-    }
+    // The authorities first: in a directory of another authority nothing is to be left behind.
+    let mut steps = match &place.trust {
+        Some(trust) => pki.copy_trust(trust, purpose, force)?,
+        None => Vec::new(),
+    };
+    steps.extend(pki.ensure_leaf(&place.files, &leaf, force)?);
     if bundle {
         steps.push(write_bundle(&pki, &place.files)?);
     }

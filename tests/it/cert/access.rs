@@ -62,6 +62,21 @@ fn from_an_empty_directory_to_an_answer_of_the_real_etcdctl() {
 }
 
 #[test]
+fn real_etcd_serves_with_the_same_files() {
+    let Some(folder) = reference::folder() else { return };
+    let (desk, stranger) = (Desk::ready(), Desk::ready());
+    let server = desk.server_of(&Kind::Reference(folder), &[]);
+    let (ca, admin) = (desk.path("ca.crt"), desk.path("clients/admin"));
+    let put = |pair: &Path| ctl(&server.url(), &ca, Some(pair), &["put", "foo", "bar"]);
+    assert_eq!(put(&admin).good().stdout, "OK\n");
+    assert_ne!(put(&stranger.path("clients/admin")).code, Some(0));
+    assert_ne!(put(&desk.path("peer")).code, Some(0), "a member passed for a client");
+    assert_eq!(desk.run(&["verify", &server.url()]).good().code, Some(0));
+    desk.run(&["revoke", "admin"]).good();
+    assert_ne!(put(&admin).code, Some(0), "a revoked client got in");
+}
+
+#[test]
 fn everybody_else_is_refused_with_the_reason() {
     let desk = Desk::ready();
     let stranger = Desk::ready();

@@ -167,9 +167,21 @@ fn a_pem_bundle_holds_certificate_issuer_and_key() {
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
     assert_eq!(bundle.matches("BEGIN PRIVATE KEY").count(), 1);
     assert_eq!(desk.mode("clients/app.pem"), 0o600);
-    for bad in
-        [&["issue", "client", "../x"][..], &["issue", "client", ""], &["issue", "robot", "x"]]
-    {
+    let other = Desk::ready();
+    let out = other.path("").display().to_string();
+    let before = other.contents();
+    let refused = desk.run(&["issue", "client", "app2", "--out", &out]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("differs from"), "{}", refused.stderr);
+    assert!(other.contents() == before, "another authority's directory was written to");
+    desk.run(&["issue", "client", "app2", "--out", "elsewhere"]).good();
+    assert!(desk.folder.path().join("elsewhere/ca.crt").is_file());
+    for bad in [
+        &["issue", "client", "x", "--san", "https://a:1"][..],
+        &["issue", "client", "../x"],
+        &["issue", "client", ""],
+        &["issue", "robot", "x"],
+    ] {
         assert_ne!(desk.run(bad).code, Some(0), "{bad:?}");
     }
 }

@@ -103,6 +103,11 @@ impl Desk {
 
     /// The same with more flags.
     fn server_with(&self, more: &[&str]) -> Server {
+        self.server_of(&Kind::Ours, more)
+    }
+
+    /// The same, whoever serves.
+    fn server_of(&self, kind: &Kind, more: &[&str]) -> Server {
         let said = self.run(&["init", "--output=json"]).good().json();
         let flags = said["flags"].as_array().unwrap().iter();
         // The first ten name files; the others name ports, which the system chooses here.
@@ -116,7 +121,7 @@ impl Desk {
             format!("--initial-cluster=default={peer}"),
         ];
         let flags: Vec<&str> = flags.into_iter().chain(peers.iter().map(String::as_str)).collect();
-        Server::start_with(&Kind::Ours, "https", &[&flags, more].concat())
+        Server::start_with(kind, "https", &[&flags, more].concat())
     }
 }
 
