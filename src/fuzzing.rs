@@ -5,6 +5,7 @@
 
 use crate::api::grpc::fuzz as api;
 use crate::bootstrap::Identity;
+use crate::certs::fuzz as certs;
 use crate::config::fuzz as config;
 use crate::consensus::fuzz as consensus;
 use crate::state::fuzz as state;
@@ -32,7 +33,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("flags", config::flags),
     ("setting", config::value),
     ("urls", urls),
-    ("pem", transport::pem),
+    ("pem", pem),
     ("frames", api::frames),
     ("request", api::request),
     ("head", api::head),
@@ -45,6 +46,11 @@ pub fn run(name: &str, bytes: &[u8]) {
     if let Some((_, target)) = target {
         target(bytes);
     }
+}
+
+fn pem(bytes: &[u8]) {
+    transport::pem(bytes);
+    certs::pem(bytes);
 }
 
 fn identity(bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! The daemon, and the commands that share its name: `etcd config …`.
+//! The daemon, and the commands that share its name: `etcd config …`, `etcd cert …`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,10 +13,14 @@ fn main() -> ExitCode {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
     };
-    if let [first, rest @ ..] = arguments.as_slice()
-        && first == "config"
-    {
-        return say(&cli::config::run(rest, environment()));
+    match arguments.split_first() {
+        Some((first, rest)) if first == "config" => {
+            return say(&cli::config::run(rest, environment()));
+        }
+        Some((first, rest)) if first == "cert" => {
+            return say(&cli::cert::run(rest, environment()));
+        }
+        _ => {}
     }
     let load = || config::load(&arguments, environment());
     match load().map(|loaded| server::run(loaded, &load)) {

@@ -17,7 +17,8 @@ use rcgen::{
 use x509_parser::extensions::GeneralName;
 
 use super::CertError;
-use super::issue::{Secret, Validity, serial, set_validity};
+use super::issue::{Validity, serial, set_validity};
+use super::key::Secret;
 use super::store::{write_certificate, write_key};
 
 /// Renewed at a start when less than this is left: a certificate that ends between two starts
@@ -88,10 +89,11 @@ fn make(hosts: &[String], years: u32, now: Duration) -> Result<(String, Secret),
     let fault = |source| CertError::Generate { subject: subject.clone(), source };
     let key = KeyPair::generate().map_err(fault)?;
     let mut params = CertificateParams::new(hosts.to_vec()).map_err(fault)?;
-    set_validity(&mut params, Validity::starting(now, YEAR * years), &subject)?;
+    let validity = Validity::starting(now, YEAR * years);
+    set_validity(&mut params, validity, &subject)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, ORGANISATION);
-    params.serial_number = Some(serial(&key));
+    params.serial_number = Some(serial(&key, validity));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

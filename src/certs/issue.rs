@@ -1,36 +1,19 @@
 //! What goes into a certificate, and what comes out.
 
-use std::fmt;
 use std::time::Duration;
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
-    KeyUsagePurpose, SerialNumber,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose,
+    PublicKeyData, SerialNumber,
 };
 use sha1::{Digest, Sha1};
 use time::OffsetDateTime;
 
 use super::CertError;
+use super::key::Secret;
 
 /// Certificates begin a little in the past, so that a machine whose clock is behind accepts them.
-const BACKDATED: Duration = Duration::from_secs(300);
-
-/// A private key in PEM; never printed.
-#[derive(Clone)]
-pub struct Secret(pub(super) String);
-
-impl Secret {
-    /// The PEM text, for writing it to its file.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Secret(..)")
-    }
-}
+pub(super) const BACKDATED: Duration = Duration::from_secs(300);
 
 /// A certificate and its key.
 #[derive(Clone, Debug)]
@@ -68,6 +51,12 @@ impl Validity {
     pub fn starting(now: Duration, life: Duration) -> Self {
         Self { from: now.saturating_sub(BACKDATED), until: now.saturating_add(life) }
     }
+
+    /// The same, ending no later than the authority that signs.
+    #[must_use]
+    pub fn within(self, end: Duration) -> Self {
+        Self { until: self.until.min(end), ..self }
+    }
 }
 
 /// The contents of a certificate that signs nothing.
@@ -84,14 +73,14 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    pub(super) fn params(&self, key: &KeyPair) -> Result<CertificateParams, CertError> {
+    pub(super) fn params(&self, key: &impl PublicKeyData) -> Result<CertificateParams, CertError> {
         let subject = self.common_name.clone();
         let mut params = CertificateParams::new(self.hosts.clone())
             .map_err(|source| CertError::Generate { subject: subject.clone(), source })?;
         set_validity(&mut params, self.validity, &subject)?;
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, subject);
-        params.serial_number = Some(serial(key));
+        params.serial_number = Some(serial(key, self.validity));
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match self.purpose {
@@ -119,9 +108,12 @@ pub(super) fn set_validity(
     Ok(())
 }
 
-/// A serial number nobody else has: taken from the key, which is random. 127 bits, positive.
-pub(super) fn serial(key: &KeyPair) -> SerialNumber {
-    let mut bytes: Vec<u8> = Sha1::digest(key.public_key_raw()).into_iter().take(16).collect();
+/// A serial number nobody else has: taken from the key, which is random, and the moment, since a key
+/// may be certified again. 127 bits, positive.
+pub(super) fn serial(key: &impl PublicKeyData, validity: Validity) -> SerialNumber {
+    let moment = validity.from.as_nanos().to_be_bytes();
+    let digest = Sha1::new().chain_update(key.der_bytes()).chain_update(moment).finalize();
+    let mut bytes: Vec<u8> = digest.into_iter().take(16).collect();
     if let Some(first) = bytes.first_mut() {
         // Neither negative nor shortened by a leading zero.
         *first = (*first & 0x7f) | 0x40;

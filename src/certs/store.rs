@@ -2,21 +2,124 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
 
 use super::CertError;
-use super::issue::Secret;
+use super::key::Secret;
 
 const PUBLIC: u32 = 0o644;
 const PRIVATE: u32 = 0o600;
+
+/// The user and group files are to belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// Who a new file in `dir` is to belong to: whom the directory belongs to when root writes into
+    /// it, because that is who reads the file. Others cannot give files away, so none for them.
+    ///
+    /// # Errors
+    /// If the directory cannot be looked at.
+    pub fn of(dir: &Path) -> Result<Option<Self>, CertError> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let found =
+            fs::metadata(dir).map_err(|source| CertError::Read { path: dir.to_owned(), source })?;
+        Ok(Some(Self { uid: found.uid(), gid: found.gid() }))
+    }
+}
+
+/// A file to be written.
+#[derive(Clone, Debug)]
+pub struct New {
+    path: PathBuf,
+    text: String,
+    mode: u32,
+    owner: Option<Owner>,
+}
+
+impl New {
+    /// A certificate, an authority's bundle, a request or a revocation list.
+    pub fn public(path: &Path, pem: &str, owner: Option<Owner>) -> Self {
+        Self { path: path.to_owned(), text: pem.to_owned(), mode: PUBLIC, owner }
+    }
+
+    /// A private key, alone or with its certificates; readable by its owner only from the first
+    /// byte on.
+    pub fn private(path: &Path, pem: &str, owner: Option<Owner>) -> Self {
+        Self { path: path.to_owned(), text: pem.to_owned(), mode: PRIVATE, owner }
+    }
+
+    /// Where it goes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn fault(&self, source: io::Error) -> CertError {
+        CertError::Write { path: self.path.clone(), source }
+    }
+
+    fn beside(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        self.path.with_file_name(name)
+    }
+
+    /// Writes the new contents beside the old ones.
+    fn prepare(&self) -> io::Result<()> {
+        let beside = self.beside();
+        // A leftover of an interrupted write may have another mode, which opening would keep.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&beside)?;
+        if let Some(Owner { uid, gid }) = self.owner {
+            fchown(&file, Some(uid), Some(gid))?;
+        }
+        file.write_all(self.text.as_bytes())?;
+        file.sync_all()
+    }
+
+    fn put_in_place(&self) -> io::Result<()> {
+        fs::rename(self.beside(), &self.path)?;
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    }
+}
+
+/// Writes files that belong together. A reader sees each one old or new, never half of either:
+/// servers read their files again at any moment. All are on disk before the first is put in its
+/// place, so that a key and its certificate do not fit for a moment only.
+///
+/// # Errors
+/// If a file cannot be written; what was there before is then still there.
+pub fn write_all(files: &[New]) -> Result<(), CertError> {
+    for file in files {
+        file.prepare().map_err(|source| file.fault(source))?;
+    }
+    for file in files {
+        file.put_in_place().map_err(|source| file.fault(source))?;
+    }
+    Ok(())
+}
 
 /// Writes a certificate, an authority's bundle or a revocation list.
 ///
 /// # Errors
 /// If the file cannot be written; what was there before is then still there.
 pub fn write_certificate(path: &Path, pem: &str) -> Result<(), CertError> {
-    replace(path, pem, PUBLIC).map_err(|source| CertError::Write { path: path.to_owned(), source })
+    write_all(&[New::public(path, pem, None)])
 }
 
 /// Writes a private key, readable by its owner only from the first byte on.
@@ -24,28 +127,18 @@ pub fn write_certificate(path: &Path, pem: &str) -> Result<(), CertError> {
 /// # Errors
 /// If the file cannot be written; what was there before is then still there.
 pub fn write_key(path: &Path, key: &Secret) -> Result<(), CertError> {
-    replace(path, key.expose(), PRIVATE)
-        .map_err(|source| CertError::Write { path: path.to_owned(), source })
+    write_all(&[New::private(path, key.expose(), None)])
 }
 
-/// A reader sees the old file or the new one, never half of either: servers read their files again
-/// at any moment.
-fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let beside = path.with_file_name(name);
-    // A leftover of an interrupted write may have another mode, which opening would keep.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
+/// The text of a file; `None` when there is none.
+///
+/// # Errors
+/// If it is there and cannot be read as text.
+pub fn read(path: &Path) -> Result<Option<String>, CertError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CertError::Read { path: path.to_owned(), source }),
     }
 }
 
@@ -71,5 +164,15 @@ mod tests {
     fn a_missing_directory_is_named() {
         let error = write_certificate(Path::new("/nonexistent/x.pem"), "").unwrap_err();
         assert!(error.to_string().contains("/nonexistent/x.pem"), "{error}");
+    }
+
+    #[test]
+    fn of_two_files_neither_is_replaced_when_one_cannot_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("a"), dir.path().join("gone/b"));
+        fs::write(&first, "old").unwrap();
+        let files = [New::public(&first, "new", None), New::public(&second, "new", None)];
+        assert!(write_all(&files).unwrap_err().to_string().contains("gone/b"));
+        assert_eq!(fs::read_to_string(&first).unwrap(), "old");
     }
 }

@@ -1,5 +1,6 @@
 //! The command-line tools.
 
+pub mod cert;
 pub mod config;
 pub mod ctl;
 mod go;

@@ -43,6 +43,9 @@ Usage:
   etcd config check FILE
     Name every fault of a configuration file.
 
+  etcd cert COMMAND
+    Make, check, renew and take back certificates; `etcd cert --help` has the commands.
+
 ";
 
 impl Exit {

@@ -36,7 +36,7 @@ mod suites;
 mod table;
 mod tree;
 mod value;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::ffi::OsString;
 

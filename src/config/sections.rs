@@ -107,6 +107,8 @@ pub struct TlsLimits {
     pub cipher_suites: Vec<&'static str>,
     /// Life of self-signed certificates in years.
     pub self_signed_cert_validity_years: u32,
+    /// Whether nothing is served or advertised in plaintext.
+    pub required: bool,
 }
 
 impl Default for TlsLimits {
@@ -116,6 +118,7 @@ impl Default for TlsLimits {
             max: None,
             cipher_suites: Vec::new(),
             self_signed_cert_validity_years: 1,
+            required: false,
         }
     }
 }

@@ -359,6 +359,33 @@ fn nothing_is_ignored_in_silence() {
 }
 
 #[test]
+fn plaintext_that_others_can_reach_is_warned_of_or_ruled_out() {
+    let reached =
+        ["--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://a:2379"];
+    let warnings = run(&reached, &[]).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("http://0.0.0.0:2379"), "{warnings:?}");
+    assert!(run(&["--listen-metrics-urls=http://0.0.0.0:1"], &[]).unwrap().warnings.is_empty());
+    // The defaults listen and advertise on four URLs of this machine.
+    assert_eq!(faults(&["--require-tls"], &[]).1.len(), 4);
+    let tls = [
+        "--require-tls",
+        "--auto-tls",
+        "--peer-auto-tls",
+        "--listen-client-urls=https://0.0.0.0:2379",
+        "--advertise-client-urls=https://a:2379",
+        "--listen-peer-urls=https://0.0.0.0:2380",
+        "--initial-advertise-peer-urls=https://a:2380",
+        "--initial-cluster=default=https://a:2380",
+    ];
+    assert!(run(&tls, &[]).unwrap().config.tls.required);
+    let (code, errors) =
+        faults(&[&tls[..], &["--listen-metrics-urls=http://127.0.0.1:1"]].concat(), &[]);
+    assert_eq!((code, errors.len()), (1, 1));
+    assert!(errors[0].contains("write https://127.0.0.1:1"), "{errors:?}");
+}
+
+#[test]
 fn all_faults_of_all_layers_are_told_at_once() {
     let file = file("nmae: x\n");
     let path = format!("--config-file={}", file.path().display());

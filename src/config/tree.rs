@@ -191,6 +191,7 @@ impl View<'_> {
                 .filter_map(|name| suites::spoken(name))
                 .collect(),
             self_signed_cert_validity_years: years.max(1),
+            required: self.on("require-tls"),
         }
     }
 

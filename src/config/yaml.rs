@@ -9,16 +9,16 @@ const DEEPEST: usize = 16;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Line, from one.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// The value.
-    pub(super) content: Content,
+    pub(crate) content: Content,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A word or a number; quoted ones are never null or a switch.
     Scalar {
         /// The text without its quotes.
@@ -34,7 +34,7 @@ pub(super) enum Content {
 
 impl Node {
     /// Whether it is nothing: `key:`, `~` or `null`.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
@@ -42,11 +42,11 @@ impl Node {
 
 /// What is wrong with a document, and in which line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct YamlError {
+pub(crate) struct YamlError {
     /// Line, from one.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// The fault.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl YamlError {
@@ -65,7 +65,7 @@ impl From<ScanError> for YamlError {
 ///
 /// # Errors
 /// The first fault of syntax, with its line.
-pub(super) fn parse(text: &str) -> Result<Node, YamlError> {
+pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new() };
     let mut document = None;
     loop {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{TARGETS, api, config, consensus, state, storage, wal};
-use crate::certs::{Authority, Validity};
+use crate::certs::{Authority, Key, Leaf, Purpose, Request, Validity};
 use crate::types::clock::Clock;
 use crate::types::fuzz::Seed;
 
@@ -46,7 +46,14 @@ fn fresh() -> Vec<Seed> {
     let authority = Authority::create("fuzz", validity).unwrap();
     let list = authority.revoke(&[vec![1, 2, 3]], 1, Clock.unix(), validity.until - validity.from);
     let seed = |name, text: &str| Seed::new("pem", name, text.as_bytes().to_vec());
-    vec![seed("certificate", authority.certificate()), seed("list", &list.unwrap())]
+    let (common_name, hosts) = ("fuzz".to_owned(), vec!["localhost".to_owned(), "::1".to_owned()]);
+    let leaf = Leaf { common_name, hosts, purpose: Purpose::Peer, validity };
+    let request = Request::make(&leaf, &Key::generate().unwrap()).unwrap();
+    vec![
+        seed("certificate", authority.certificate()),
+        seed("list", &list.unwrap()),
+        seed("request", &request),
+    ]
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

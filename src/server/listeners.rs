@@ -48,6 +48,14 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
         reuse_address: member.socket_reuse_address,
     };
     let counters = Metrics::new(registry);
+    for (listener, urls) in [
+        ("client", &member.listen_client_urls),
+        ("client-http", &member.listen_client_http_urls),
+        ("metrics", &member.listen_metrics_urls),
+        ("peer", &member.listen_peer_urls),
+    ] {
+        counters.set_plaintext(listener, urls);
+    }
     let urls = [
         &member.listen_client_urls[..],
         &member.listen_client_http_urls,

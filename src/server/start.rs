@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::error::ServerError;
-use super::{listeners, watchdog};
+use super::{certificates, listeners, watchdog};
 use crate::api::{Backend, Health, Limits, peer};
 use crate::bootstrap::{Identity, plan};
 use crate::config::{Config, MetricsMode};
@@ -109,6 +109,7 @@ pub(super) async fn start(
     bound.serve_peers(&peer::router(&backend), supervisor)?;
     publish_self(config, &node, &reader, supervisor).await?;
     let credentials = bound.credentials();
+    certificates::start(credentials.clone(), supervisor);
     watchdog::start(notifier, node.linear(), supervisor);
     bound.serve(&backend, config, supervisor)?;
     notifier.ready("serving");

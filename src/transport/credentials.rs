@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::watch;
 
 use super::error::TlsError;
+use super::expiry::Expiry;
 use super::material::{Material, Stamp};
 use super::metrics::Metrics;
 use crate::config::{Tls, TlsLimits};
@@ -28,6 +29,8 @@ pub struct Live {
     pub server: Option<Arc<ServerConfig>>,
     /// For dialling; none when there is nobody to trust.
     pub client: Option<Arc<ClientConfig>>,
+    /// When each file of the set ends.
+    pub expiries: Arc<[Expiry]>,
     /// Counts the sets, from 1.
     pub generation: u64,
 }
@@ -197,16 +200,17 @@ fn publishable(material: &Material, tls: &Tls, generation: u64) -> Result<Live, 
     // Members with certificates of their own making cannot verify each other: etcd's rule.
     let skip_verify = tls.auto && tls.trusted_ca_file.is_none();
     let client = material.client_config(skip_verify).ok().map(Arc::new);
-    Ok(Live { server, client, generation })
+    let expiries = material.expiries().into();
+    Ok(Live { server, client, expiries, generation })
 }
 
 fn announce(material: &Material, metrics: &Metrics, generation: u64) {
     for warning in material.warnings() {
         tracing::warn!("{warning}");
     }
-    if let Some((path, facts)) = material.certificate() {
-        let file = path.display().to_string();
-        metrics.not_after.with_label_values(&[&file]).set(facts.not_after);
+    for Expiry { file, kind, not_after, .. } in material.expiries() {
+        let file = file.display().to_string();
+        metrics.not_after.with_label_values(&[file.as_str(), kind]).set(*not_after);
     }
     metrics.generation.set(generation.cast_signed());
 }

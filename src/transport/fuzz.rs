@@ -15,6 +15,6 @@ pub(crate) fn pem(bytes: &[u8]) {
         for certificate in pem::certificates("certificate", &path).unwrap_or_default() {
             let _ = PeerCertificate::from_der(&certificate);
         }
-        let _ = (pem::private_key(&path), pem::revoked(&path), roots::from_file(&path));
+        let _ = (pem::private_key(&path), pem::revocations(&path), roots::from_file(&path));
     });
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 /// What is known about the peer of a connection; every request carries it in its extensions.
@@ -32,6 +32,10 @@ pub struct PeerCertificate {
     pub uris: Vec<String>,
     /// The serial number in lower-case hex without leading zeros.
     pub serial: String,
+    /// The whole name of the issuer.
+    pub issuer: String,
+    /// The identifier of the issuer's key in lower-case hex, empty when it carries none.
+    pub issuer_key: String,
     /// First second of validity, Unix time.
     pub not_before: i64,
     /// Last second of validity, Unix time.
@@ -55,6 +59,8 @@ impl PeerCertificate {
         let mut certificate = Self {
             common_name: common_name.and_then(|name| name.as_str().ok()).unwrap_or("").to_owned(),
             serial: hex(significant(parsed.raw_serial())),
+            issuer: parsed.issuer().to_string(),
+            issuer_key: issuer_key(&parsed),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             is_ca: parsed.is_ca(),
@@ -91,6 +97,14 @@ impl PeerCertificate {
             format!("it becomes valid in {}; check the clock", days(self.not_before - now))
         })
     }
+}
+
+fn issuer_key(parsed: &X509Certificate<'_>) -> String {
+    let ids = parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
+        _ => None,
+    });
+    ids.map(|id| hex(id.0)).unwrap_or_default()
 }
 
 /// A span in the unit a person would use.

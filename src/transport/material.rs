@@ -13,7 +13,8 @@ use rustls::{
 };
 
 use super::error::TlsError;
-use super::identity::{PeerCertificate, days};
+use super::expiry::{self, Expiry};
+use super::identity::PeerCertificate;
 use super::verify::{AnyServer, Clients, Rules};
 use super::{pem, provider, roots};
 use crate::config::{Tls, TlsLimits};
@@ -21,8 +22,6 @@ use crate::types::clock::Clock;
 
 /// Sessions kept for clients that come back; only where no client certificate is verified.
 const RESUMABLE_SESSIONS: usize = 4096;
-/// A certificate that ends sooner than this is worth a warning at every load.
-const EXPIRY_WARNING_SECONDS: i64 = 30 * 86_400;
 
 /// Everything TLS needs, read from the configured files at one moment and found consistent.
 #[derive(Debug)]
@@ -30,9 +29,12 @@ pub struct Material {
     pair: Option<Pair>,
     dialling_pair: Option<Pair>,
     trusted: Option<Arc<RootCertStore>>,
+    /// Whom the trusted authorities are, for people.
+    trusted_names: String,
     rules: Rules,
     provider: Arc<CryptoProvider>,
     versions: Vec<&'static SupportedProtocolVersion>,
+    expiries: Vec<Expiry>,
     warnings: Vec<String>,
 }
 
@@ -59,9 +61,24 @@ impl Material {
             None => None,
         };
         let (rules, provider) = (load_rules(tls)?, provider::choose(limits));
-        let warnings = Vec::new();
-        let mut material =
-            Self { pair, dialling_pair, trusted, rules, provider, versions, warnings };
+        let leaves = [&pair, &dialling_pair].into_iter().flatten();
+        let leaves = leaves.map(|pair| Expiry::of("certificate", &pair.path, &pair.facts));
+        let expiries = leaves.chain(expiry::of_files(tls)?).collect();
+        let trusted_names = match &tls.trusted_ca_file {
+            Some(path) => roots::names(path)?,
+            None => "those of the system".to_owned(),
+        };
+        let mut material = Self {
+            pair,
+            dialling_pair,
+            trusted,
+            trusted_names,
+            rules,
+            provider,
+            versions,
+            expiries,
+            warnings: Vec::new(),
+        };
         material.collect_warnings(tls);
         Ok(material)
     }
@@ -74,6 +91,11 @@ impl Material {
     /// The certificate the listener shows, with its file.
     pub fn certificate(&self) -> Option<(&Path, &PeerCertificate)> {
         self.pair.as_ref().map(|pair| (pair.path.as_path(), &pair.facts))
+    }
+
+    /// When each of the files ends.
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
     }
 
     /// Refuses a listener certificate that is not valid at `now`, Unix seconds.
@@ -120,7 +142,8 @@ impl Material {
         let chain = WebPkiClientVerifier::builder_with_provider(Arc::clone(trusted), provider)
             .build()
             .map_err(|error| TlsError::Setup(error.to_string()))?;
-        Ok(Arc::new(Clients { chain, rules: self.rules.clone() }))
+        let (rules, trusted) = (self.rules.clone(), self.trusted_names.clone());
+        Ok(Arc::new(Clients { chain, rules, trusted }))
     }
 
     /// The configuration for dialling others: trusts the given authorities, or the system's when
@@ -153,18 +176,15 @@ impl Material {
         Ok(config)
     }
 
+    /// What is shown when dialling.
+    pub(super) fn shown(&self) -> Option<Arc<CertifiedKey>> {
+        let pair = self.dialling_pair.as_ref().or(self.pair.as_ref());
+        pair.map(|pair| Arc::clone(&pair.key))
+    }
+
     fn collect_warnings(&mut self, tls: &Tls) {
         let now = Clock.unix().as_secs().cast_signed();
-        for pair in [&self.pair, &self.dialling_pair].into_iter().flatten() {
-            let path = pair.path.display();
-            let left = pair.facts.not_after - now;
-            if let Some(detail) = pair.facts.invalid_at(now) {
-                self.warnings.push(format!("certificate {path}: {detail}; peers will refuse it"));
-            } else if left < EXPIRY_WARNING_SECONDS {
-                let left = days(left);
-                self.warnings.push(format!("certificate {path}: expires in {left}; renew it"));
-            }
-        }
+        self.warnings.extend(self.expiries.iter().filter_map(|expiry| expiry.warning(now)));
         if let Some(pair) = &self.pair {
             let (path, facts) = (pair.path.display(), &pair.facts);
             if facts.dns_names.is_empty() && facts.ip_addresses.is_empty() {
@@ -241,7 +261,8 @@ fn load_rules(tls: &Tls) -> Result<Rules, TlsError> {
         let (cn, hostname) = (allowed_cn.join(","), allowed_hostname.join(","));
         return Err(TlsError::AllowedBoth { cn, hostname });
     }
-    let revoked = tls.crl_file.as_deref().map(pem::revoked).transpose()?.unwrap_or_default();
+    let lists = tls.crl_file.as_deref().map(pem::revocations).transpose()?;
+    let revoked = lists.unwrap_or_default().serials;
     Ok(Rules { allowed_cn, allowed_hostname, revoked })
 }
 

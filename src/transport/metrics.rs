@@ -3,6 +3,7 @@
 use crate::telemetry::metrics::{
     HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, buckets,
 };
+use crate::types::url::Url;
 
 /// Counters of all listeners of a node; made once per registry, clones share them.
 #[derive(Clone)]
@@ -17,8 +18,10 @@ pub struct Metrics {
     pub(super) reloads: IntCounterVec,
     /// How many times credentials have been replaced.
     pub(super) generation: IntGauge,
-    /// End of each certificate in use.
+    /// End of each certificate, authority and list in use.
     pub(super) not_after: IntGaugeVec,
+    /// Listeners without encryption that are reached from elsewhere.
+    plaintext: IntGaugeVec,
 }
 
 impl Metrics {
@@ -52,9 +55,21 @@ impl Metrics {
             ),
             not_after: registry.gauge_vec(
                 "etcd_rs_tls_certificate_not_after_timestamp_seconds",
-                "The end of validity of a certificate in use, Unix seconds.",
-                &["file"],
+                "The end of validity of a certificate, authority or revocation list in use, Unix \
+                 seconds.",
+                &["file", "kind"],
+            ),
+            plaintext: registry.gauge_vec(
+                "etcd_rs_network_plaintext_listeners",
+                "The number of listeners other machines reach without encryption, by listener.",
+                &["listener"],
             ),
         }
+    }
+    /// Counts, for one listener, how many of its URLs other machines reach without encryption.
+    pub fn set_plaintext(&self, listener: &str, urls: &[Url]) {
+        let open = urls.iter().filter(|url| !url.scheme.is_tls() && !url.is_local()).count();
+        let gauge = self.plaintext.with_label_values(&[listener]);
+        gauge.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 }

@@ -46,8 +46,17 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     }
 }
 
-/// The serial numbers a revocation list names; PEM (several lists allowed) or DER.
-pub(super) fn revoked(path: &Path) -> Result<HashSet<Vec<u8>>, TlsError> {
+/// What the revocation lists of a file say.
+#[derive(Debug, Default)]
+pub(super) struct Revocations {
+    /// The serial numbers they name.
+    pub(super) serials: HashSet<Vec<u8>>,
+    /// When the first of them should have been replaced, Unix seconds.
+    pub(super) next_update: Option<i64>,
+}
+
+/// Reads revocation lists; PEM (several lists allowed) or DER.
+pub(super) fn revocations(path: &Path) -> Result<Revocations, TlsError> {
     let what = "revocation list";
     let bytes = read(what, path)?;
     let fault = |detail: String| TlsError::Content { what, path: path.to_owned(), detail };
@@ -58,14 +67,16 @@ pub(super) fn revoked(path: &Path) -> Result<HashSet<Vec<u8>>, TlsError> {
     if lists.is_empty() {
         lists.push(CertificateRevocationListDer::from(bytes));
     }
-    let mut serials = HashSet::new();
+    let mut found = Revocations::default();
     for list in lists {
         let (_, parsed) = x509_parser::parse_x509_crl(&list)
             .map_err(|error| fault(format!("not a certificate revocation list: {error}")))?;
         let entries = parsed.iter_revoked_certificates();
-        serials.extend(entries.map(|entry| significant(entry.raw_serial()).to_vec()));
+        found.serials.extend(entries.map(|entry| significant(entry.raw_serial()).to_vec()));
+        let next = parsed.next_update().map(|time| time.timestamp());
+        found.next_update = found.next_update.into_iter().chain(next).min();
     }
-    Ok(serials)
+    Ok(found)
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -46,8 +46,16 @@ pub(super) fn signing_key(
     ring::sign::any_supported_type(key)
 }
 
+/// The SHA-256 of some bytes, as fingerprints of certificates are written.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    // The library has no other way to its hash functions than through a suite that uses one.
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+    let hash = suite.map(|suite| suite.common.hash_provider.hash(bytes));
+    hash.map(|hash| hash.as_ref().to_vec()).unwrap_or_default()
+}
+
 /// Go's name of a suite, which is the registered one; rustls spells the ones of TLS 1.3 differently.
-fn go_name(suite: &SupportedCipherSuite) -> String {
+pub(super) fn go_name(suite: &SupportedCipherSuite) -> String {
     suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")).unwrap_or_default()
 }
 

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
+use x509_parser::extensions::ParsedExtension;
 
 use super::error::TlsError;
+use super::identity::hex;
 use super::pem;
 
 /// Where distributions keep their bundle: Debian and Alpine, Red Hat and CentOS, SUSE.
@@ -39,4 +41,27 @@ pub(super) fn from_file(path: &std::path::Path) -> Result<Arc<RootCertStore>, Tl
         })?;
     }
     Ok(Arc::new(roots))
+}
+
+/// The subjects and key identifiers of the authorities in a file, for people; of a long bundle the
+/// first few.
+pub(super) fn names(path: &std::path::Path) -> Result<String, TlsError> {
+    const SHOWN: usize = 4;
+    let all = pem::certificates("trusted CA file", path)?;
+    let first: Vec<String> = all.iter().take(SHOWN).map(|der| describe(der)).collect();
+    let more = all.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Ok(format!("{}{more} ({})", first.join(", "), path.display()))
+}
+
+fn describe(der: &[u8]) -> String {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(der) else {
+        return "an unreadable certificate".to_owned();
+    };
+    let id = parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(hex(id.0)),
+        _ => None,
+    });
+    let id = id.unwrap_or_else(|| "not given".to_owned());
+    format!("{:?} (key id {id})", parsed.subject().to_string())
 }

@@ -28,8 +28,9 @@ pub(super) async fn check(certificate: &PeerCertificate, remote: &str) -> Result
         }
     }
     Err(format!(
-        "tls: {:?} does not match any of DNSNames {dns_names:?}; name the address or its host in the \
-         certificate, or set --peer-skip-client-san-verification",
+        "tls: {:?} does not match any of DNSNames {dns_names:?}, nor of the addresses \
+         {ip_addresses:?}; name the address or its host in the certificate, or set \
+         --peer-skip-client-san-verification",
         address.to_string()
     ))
 }

@@ -117,6 +117,26 @@ fn refuse(reason: &str) -> Error {
 pub(super) struct Clients {
     pub(super) chain: Arc<dyn ClientCertVerifier>,
     pub(super) rules: Rules,
+    /// Whom the file of authorities holds, for people.
+    pub(super) trusted: String,
+}
+
+impl Clients {
+    /// Names both sides of a mismatch: whoever reads it sees whether the client has a certificate of
+    /// another authority, or the server another authority's file.
+    fn tell_issuers(&self, leaf: &CertificateDer<'_>) {
+        let Ok(PeerCertificate { issuer, issuer_key, .. }) = PeerCertificate::from_der(leaf) else {
+            return;
+        };
+        note(|shown| {
+            shown.refusal = Some(format!(
+                "tls: failed to verify certificate: x509: certificate signed by an unknown authority; \
+                 it was issued by {issuer:?} (key id {}), trusted are {}",
+                if issuer_key.is_empty() { "not given" } else { &issuer_key },
+                self.trusted
+            ));
+        });
+    }
 }
 
 impl ClientCertVerifier for Clients {
@@ -131,7 +151,11 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         note(|shown| shown.certificate = PeerCertificate::from_der(leaf).ok().map(Arc::new));
-        let verified = self.chain.verify_client_cert(leaf, intermediates, now)?;
+        let verified = self.chain.verify_client_cert(leaf, intermediates, now);
+        if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) = &verified {
+            self.tell_issuers(leaf);
+        }
+        let verified = verified?;
         let presented: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
         self.rules.check(&presented)?;
         Ok(verified)

@@ -119,6 +119,14 @@ impl Url {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// Whether only this machine is reached by it: a Unix socket or a loopback address.
+    pub fn is_local(&self) -> bool {
+        let host = self.host();
+        self.scheme.is_unix()
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Port of a TCP URL.
     pub fn port(&self) -> Option<u16> {
         self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok())

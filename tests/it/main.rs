@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; helpers outside of #[test] functions are part of the tests"
 )]
 
+mod cert;
 mod cluster;
 mod compat;
 mod config;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Findings;
 use crate::config::{Config, Tls};
-use crate::types::url::Url;
+use crate::types::url::{Scheme, Url};
 
 pub(super) fn check(config: &Config, found: &mut Findings) {
     let member = &config.member;
@@ -24,11 +24,48 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     reachable("advertise-client-urls", &member.advertise_client_urls, found);
     material("client", &client, &config.client_tls, found);
     material("peer", &member.listen_peer_urls, &config.peer_tls, found);
+    plaintext_anywhere(config, found);
     let secure = member.listen_metrics_urls.iter().any(|url| url.scheme.is_tls());
     if secure && missing(&config.client_tls) {
         found.fault(
             "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
         );
+    }
+}
+
+/// What anybody on the network can read: refused with `--require-tls`, told otherwise. Metrics are
+/// scraped in plaintext by habit and tell nothing of the data.
+fn plaintext_anywhere(config: &Config, found: &mut Findings) {
+    let member = &config.member;
+    let open = |url: &&Url| url.scheme == Scheme::Http;
+    if config.tls.required {
+        for (flag, urls) in [
+            ("listen-client-urls", &member.listen_client_urls),
+            ("listen-client-http-urls", &member.listen_client_http_urls),
+            ("listen-peer-urls", &member.listen_peer_urls),
+            ("listen-metrics-urls", &member.listen_metrics_urls),
+            ("advertise-client-urls", &member.advertise_client_urls),
+            ("initial-advertise-peer-urls", &member.initial_advertise_peer_urls),
+        ] {
+            for url in urls.iter().filter(open) {
+                found.fault(format!(
+                    "--{flag} has {url}, and --require-tls allows no plaintext: write https://{},                      with certificates (`etcd cert init` makes them), or drop --require-tls",
+                    url.authority
+                ));
+            }
+        }
+        return;
+    }
+    for (flag, urls) in [
+        ("listen-client-urls", &member.listen_client_urls),
+        ("listen-client-http-urls", &member.listen_client_http_urls),
+        ("listen-peer-urls", &member.listen_peer_urls),
+    ] {
+        for url in urls.iter().filter(open).filter(|url| !url.is_local()) {
+            found.warn(format!(
+                "--{flag} has {url}: whoever reaches it can read and write everything, unencrypted;                  use https, and --require-tls to be sure"
+            ));
+        }
     }
 }
 

@@ -129,6 +129,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "Newest TLS version spoken; empty is the newest there is.",
     ),
+    Setting::new(
+        "require-tls",
+        Kind::Bool,
+        "false",
+        "Refuse to start when anything is to be served or advertised over plaintext http.",
+    ),
     Setting::new("cors", Kind::Origins, "*", "Origins that browsers may call from."),
     Setting::new(
         "host-whitelist",

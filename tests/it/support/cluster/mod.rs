@@ -1,6 +1,6 @@
 //! Clusters on addresses of their own: of real processes, or inside this one.
 
-mod address;
+pub(crate) mod address;
 mod facts;
 mod inside;
 mod member;

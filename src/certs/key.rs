@@ -1,0 +1,74 @@
+//! Private keys.
+
+use std::fmt;
+
+use rcgen::{KeyPair, PublicKeyData};
+use sha1::{Digest, Sha1};
+
+use super::CertError;
+
+/// A private key in PEM; never printed.
+#[derive(Clone)]
+pub struct Secret(pub(super) String);
+
+impl Secret {
+    /// The PEM text, for writing it to its file.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Secret(..)")
+    }
+}
+
+/// A private key that can sign: ECDSA P-256 when it is made here.
+pub struct Key(pub(super) KeyPair);
+
+impl Key {
+    /// A fresh ECDSA P-256 key.
+    ///
+    /// # Errors
+    /// If the generator refuses.
+    pub fn generate() -> Result<Self, CertError> {
+        let fault = |source| CertError::Generate { subject: "a key".to_owned(), source };
+        KeyPair::generate().map(Self).map_err(fault)
+    }
+
+    /// Reads a key in PEM, of any kind the generator knows.
+    ///
+    /// # Errors
+    /// A text without a usable key; `what` names it.
+    pub fn from_pem(what: &str, pem: &str) -> Result<Self, CertError> {
+        KeyPair::from_pem(pem).map(Self).map_err(|_| CertError::Content {
+            what: what.to_owned(),
+            detail: "it holds no private key of a kind known here: ECDSA, Ed25519 or RSA, in PEM, \
+                     without a passphrase"
+                .to_owned(),
+        })
+    }
+
+    /// The key in PEM.
+    pub fn secret(&self) -> Secret {
+        Secret(self.0.serialize_pem())
+    }
+
+    /// Eight hex digits that tell this key from others, for names of authorities: two with one name
+    /// would make a wrong authority look like a broken signature.
+    pub(super) fn mark(&self) -> String {
+        Sha1::digest(self.public()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The public key's bits, as certificates carry them.
+    pub fn public(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Key(..)")
+    }
+}

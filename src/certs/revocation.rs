@@ -1,0 +1,54 @@
+//! What a revocation list on disk says.
+
+use std::time::Duration;
+
+use super::CertError;
+
+/// One entry of a revocation list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The serial number, without leading zeros.
+    pub serial: Vec<u8>,
+    /// When it was revoked, since the Unix epoch.
+    pub at: Duration,
+}
+
+/// A revocation list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevocationList {
+    /// Its entries, oldest first.
+    pub revoked: Vec<Revoked>,
+    /// Counts the lists of one authority.
+    pub number: u64,
+    /// When a newer one is to be expected, Unix seconds; none if the list does not say.
+    pub next_update: Option<i64>,
+}
+
+impl RevocationList {
+    /// Reads a list in PEM; `what` names its file.
+    ///
+    /// # Errors
+    /// If the text is no revocation list.
+    pub fn from_pem(what: &str, pem: &[u8]) -> Result<Self, CertError> {
+        let fault = |detail: String| CertError::Content { what: what.to_owned(), detail };
+        let (_, block) = x509_parser::pem::parse_x509_pem(pem)
+            .map_err(|_| fault("it holds no PEM block (-----BEGIN X509 CRL-----)".to_owned()))?;
+        let (_, list) = x509_parser::parse_x509_crl(&block.contents)
+            .map_err(|error| fault(format!("not a certificate revocation list: {error}")))?;
+        let revoked = list.iter_revoked_certificates().map(|entry| Revoked {
+            serial: super::facts::significant(entry.raw_serial()).to_vec(),
+            at: Duration::from_secs(entry.revocation_date.timestamp().max(0).cast_unsigned()),
+        });
+        let number = list.crl_number().map(|number| number.to_u64_digits());
+        Ok(Self {
+            revoked: revoked.collect(),
+            number: number.and_then(|digits| digits.first().copied()).unwrap_or_default(),
+            next_update: list.next_update().map(|time| time.timestamp()),
+        })
+    }
+
+    /// Whether it names this serial number.
+    pub fn names(&self, serial: &[u8]) -> bool {
+        self.revoked.iter().any(|one| one.serial == serial)
+    }
+}

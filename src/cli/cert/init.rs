@@ -1,0 +1,235 @@
+//! `etcd cert init`: from an empty directory to everything one node needs.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::Words;
+use super::context::{self, Context, dir_flag};
+use super::report::{Refusal, Report};
+use super::set::Set;
+use crate::certs::{
+    Action, Layout, Leaf, Lives, Pki, Purpose, Step, full_name, host_name, own_names,
+};
+use crate::config::{self, Config};
+use crate::types::url::{Scheme, Url};
+
+/// The client certificate a new directory has.
+const FIRST_CLIENT: &str = "admin";
+
+pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
+    let set = Set::of(words)?;
+    let layout = context::layout(words)?;
+    let layout = if set.insecure { layout.insecure() } else { layout };
+    let config = configuration(&layout, words, context)?;
+    let usual = Lives::default();
+    let life = |name: &str, described: Option<Duration>, usual: Duration| {
+        let given = words.life(name).map_err(Refusal::Misuse)?;
+        Ok::<_, Refusal>(given.or(described).unwrap_or(usual))
+    };
+    let lives = Lives {
+        authority: life("ca-ttl", set.authority_life, usual.authority)?,
+        leaf: life("ttl", set.leaf_life, usual.leaf)?,
+    };
+    let force = words.on("force");
+    let pki = Pki::create(layout, context::owner(words)?, context.now)?;
+    let mut steps = pki.ensure_authorities(lives.authority, force)?;
+    let mut report = Report::default();
+    let name = full_name().or_else(host_name).unwrap_or_else(|| "localhost".to_owned());
+    for (purpose, hosts) in wanted(&config, &context::sans(words)?) {
+        let common_name =
+            if purpose == Purpose::Client { FIRST_CLIENT } else { short(&name) }.to_owned();
+        let files = pki.layout().pair(purpose, &common_name);
+        let leaf =
+            Leaf { common_name, hosts: hosts.clone(), purpose, validity: pki.validity(lives.leaf) };
+        let done = pki.ensure_leaf(&files, &leaf, force)?;
+        if let [Step { path, action: Action::Kept, .. }] = done.as_slice() {
+            look_at_kept(path, &pki, &hosts, &mut report)?;
+        }
+        steps.extend(done);
+        if purpose != Purpose::Client {
+            let word = if purpose == Purpose::Server { "server" } else { "peer" };
+            report.set(&format!("{word}_names"), hosts.into());
+        }
+    }
+    steps.extend(set.make(&pki, lives.leaf, force)?);
+    tell(&pki, &config, &steps, report)
+}
+
+/// A common name has at most 64 characters; a longer host name is among the other names anyway.
+fn short(name: &str) -> &str {
+    if name.len() <= 64 { name } else { "etcd" }
+}
+
+/// The server's configuration, as far as the server would start with these files.
+fn configuration(layout: &Layout, words: &Words, context: &Context) -> Result<Config, Refusal> {
+    let flags = flags(layout).into_iter().chain(words.rest.iter().cloned());
+    let flags: Vec<_> = flags.map(Into::into).collect();
+    let loaded = config::load(&flags, context.env.iter().cloned()).map_err(Refusal::Ended)?;
+    Ok(loaded.config)
+}
+
+/// What each certificate is to be valid for: the names of this machine, those other machines are
+/// told, and those asked for.
+fn wanted(config: &Config, more: &[String]) -> [(Purpose, Vec<String>); 3] {
+    let member = &config.member;
+    let hosts = |urls: [&[Url]; 2]| {
+        let mut hosts = own_names();
+        hosts.extend(urls.concat().iter().filter_map(named_host));
+        hosts.extend(more.iter().cloned());
+        let mut seen = std::collections::HashSet::new();
+        hosts.retain(|host| seen.insert(host.clone()));
+        hosts
+    };
+    [
+        (Purpose::Server, hosts([&member.advertise_client_urls, &member.listen_client_urls])),
+        (Purpose::Peer, hosts([&member.initial_advertise_peer_urls, &member.listen_peer_urls])),
+        (Purpose::Client, Vec::new()),
+    ]
+}
+
+/// The host of a URL, unless it stands for every address or for a file.
+fn named_host(url: &Url) -> Option<String> {
+    let host = url.host().trim_matches(['[', ']']);
+    let everywhere = host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+    (!url.scheme.is_unix() && !host.is_empty() && !everywhere).then(|| host.to_owned())
+}
+
+/// A certificate that stays may be of another authority, or lack a name.
+fn look_at_kept(
+    path: &std::path::Path,
+    pki: &Pki,
+    hosts: &[String],
+    report: &mut Report,
+) -> Result<(), Refusal> {
+    let facts = context::certificates(path)?;
+    let Some(facts) = facts.first() else { return Ok(()) };
+    if pki.purpose(facts)?.is_none() {
+        report.warn(format!(
+            "{} was issued by {:?}, which is no authority here; it was kept",
+            path.display(),
+            facts.issuer
+        ));
+        return Ok(());
+    }
+    let missing: Vec<&str> =
+        hosts.iter().filter(|host| !facts.is_for(host)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let stem = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = stem.split('.').next().unwrap_or_default().to_owned();
+        let missing = missing.join(",");
+        let dir = dir_flag(pki.layout());
+        report.warn(format!(
+            "{} was kept and is not valid for {missing}; to add that: etcd cert renew {stem} --san \
+             {missing}{dir}",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn tell(pki: &Pki, config: &Config, steps: &[Step], mut report: Report) -> Result<Report, Refusal> {
+    report.steps(steps);
+    if steps.iter().all(|step| step.action == Action::Kept) {
+        report.say("\nEverything is there already; nothing was changed.");
+    }
+    let layout = pki.layout();
+    for (word, purpose) in [("server", Purpose::Server), ("peer", Purpose::Peer)] {
+        let facts = context::certificates(&layout.pair(purpose, "").certificate)?;
+        let hosts = facts.first().map(|facts| facts.hosts.join(", ")).unwrap_or_default();
+        report.say(format!(
+            "{}{word}.crt is valid for {hosts}",
+            if word == "server" { "\n" } else { "" }
+        ));
+    }
+    let all: Vec<String> = flags(layout).into_iter().chain(url_flags(config)).collect();
+    let url = config.member.advertise_client_urls.first().map(|url| secure(url).to_string());
+    let client = layout.pair(Purpose::Client, FIRST_CLIENT);
+    let ctl = format!(
+        "etcdctl --endpoints {} --cacert {} --cert {} --key {} put foo bar",
+        url.unwrap_or_default(),
+        layout.root().display(),
+        client.certificate.display(),
+        client.key.display()
+    );
+    let mut next =
+        vec![format!("start the server:\netcd {}", all.join(" \\\n  ")), format!("use it:\n{ctl}")];
+    if layout.root_key().exists() {
+        next.push(format!(
+            "keep a copy of {} in a safe place, then take it off this machine: it is needed only to \
+             make new issuing authorities",
+            layout.root_key().display()
+        ));
+    }
+    if pki.owner().is_some_and(|owner| owner.uid == 0) {
+        next.push(
+            "keys belong to root; a server that runs as another user cannot read them: give them \
+             to it with --owner USER, or by the owner of the directory"
+                .to_owned(),
+        );
+    }
+    report.next(&next);
+    report.set("flags", all.clone().into());
+    report.set("environment", environment(&all));
+    report.set("etcdctl", ctl.into());
+    Ok(report)
+}
+
+/// The flags that make a server use the files.
+pub(super) fn flags(layout: &Layout) -> Vec<String> {
+    let mut flags = Vec::new();
+    for (prefix, purpose, crl) in
+        [("", Purpose::Server, "client-crl-file"), ("peer-", Purpose::Peer, "peer-crl-file")]
+    {
+        let (pair, side) = (layout.pair(purpose, ""), purpose.side());
+        flags.push(format!("--{prefix}cert-file={}", pair.certificate.display()));
+        flags.push(format!("--{prefix}key-file={}", pair.key.display()));
+        flags.push(format!("--{prefix}client-cert-auth"));
+        flags.push(format!("--{prefix}trusted-ca-file={}", layout.authority(side).display()));
+        flags.push(format!("--{crl}={}", layout.revocations(side).display()));
+    }
+    flags
+}
+
+/// The server's URLs, encrypted.
+fn url_flags(config: &Config) -> Vec<String> {
+    let member = &config.member;
+    let lists = [
+        ("listen-client-urls", &member.listen_client_urls),
+        ("advertise-client-urls", &member.advertise_client_urls),
+        ("listen-peer-urls", &member.listen_peer_urls),
+        ("initial-advertise-peer-urls", &member.initial_advertise_peer_urls),
+    ];
+    let text = |urls: &[Url]| {
+        let urls: Vec<String> = urls.iter().map(|url| secure(url).to_string()).collect();
+        urls.join(",")
+    };
+    let mut flags: Vec<String> =
+        lists.iter().map(|(name, urls)| format!("--{name}={}", text(urls))).collect();
+    let members = config
+        .cluster
+        .initial_members
+        .iter()
+        .flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={}", secure(url))));
+    flags.push(format!("--initial-cluster={}", members.collect::<Vec<_>>().join(",")));
+    if member.name != "default" {
+        flags.insert(0, format!("--name={}", member.name));
+    }
+    flags
+}
+
+fn secure(url: &Url) -> Url {
+    let scheme = if url.scheme.is_unix() { Scheme::Unixs } else { Scheme::Https };
+    Url { scheme, authority: url.authority.clone() }
+}
+
+fn environment(flags: &[String]) -> Value {
+    let mut lines = serde_json::Map::new();
+    for flag in flags {
+        let (name, value) = flag.split_once('=').unwrap_or((flag, "true"));
+        let name = name.trim_start_matches('-').replace('-', "_").to_uppercase();
+        lines.insert(format!("ETCD_{name}"), json!(value));
+    }
+    Value::Object(lines)
+}

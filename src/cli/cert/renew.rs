@@ -1,0 +1,98 @@
+//! `etcd cert renew`: what ends soon is made anew.
+
+use serde_json::json;
+
+use super::args::Words;
+use super::context::{self, Context, span};
+use super::report::{Refusal, Report};
+use crate::certs::{Action, CertError, Files, Pki, Step};
+
+pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
+    let pki = Pki::open(context::layout(words)?, context.now)?;
+    let more = context::sans(words)?;
+    let life = words.life("ttl").map_err(Refusal::Misuse)?;
+    let leaves = selected(&pki, words)?;
+    let forced = words.on("force") || !more.is_empty();
+    let mut report = Report::default();
+    let mut steps = Vec::new();
+    let mut skipped = Vec::new();
+    for (stem, files) in leaves {
+        match why(&files, context, forced)? {
+            Why::NotYet { left } => steps.push(Step {
+                path: files.certificate,
+                action: Action::Kept,
+                what: format!("to be renewed in {}", span(left)),
+            }),
+            Why::Now => match pki.renew(&files, &more, life) {
+                Ok(done) => steps.extend(done),
+                // With other certificates to renew, one of another authority stops nobody.
+                Err(CertError::Content { what, detail }) if words.rest.is_empty() => {
+                    report.warn(format!("{what}: {detail}"));
+                    skipped.push(stem);
+                }
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+    report.steps(&steps);
+    report.set("skipped", json!(skipped));
+    if steps.iter().all(|step| step.action == Action::Kept) {
+        report.say("\nNothing is due; --force renews all the same.");
+    } else {
+        let mut next =
+            vec!["nothing to do here: a running server sees the new files by itself".to_owned()];
+        let nodes = pki.layout().nodes_dir();
+        if steps.iter().any(|step| step.action != Action::Kept && step.path.starts_with(&nodes)) {
+            next.push(format!("copy what changed below {} to its machine", nodes.display()));
+        }
+        report.next(&next);
+    }
+    Ok(report)
+}
+
+/// The pairs the words name: all, or those whose path or name is given.
+fn selected(pki: &Pki, words: &Words) -> Result<Vec<(String, Files)>, Refusal> {
+    let all = pki.layout().leaves();
+    if words.rest.is_empty() {
+        return Ok(all);
+    }
+    if words.on("all") {
+        return Err(Refusal::Misuse("give names or --all, not both".to_owned()));
+    }
+    for name in &words.rest {
+        if !all.iter().any(|(stem, _)| is_called(stem, name)) {
+            let known: Vec<&str> = all.iter().map(|(stem, _)| stem.as_str()).collect();
+            return Err(Refusal::Failed(format!(
+                "there is no certificate {name:?} in {}; there are {}",
+                pki.layout().dir().display(),
+                known.join(", ")
+            )));
+        }
+    }
+    let wanted = |stem: &str| words.rest.iter().any(|name| is_called(stem, name));
+    Ok(all.into_iter().filter(|(stem, _)| wanted(stem)).collect())
+}
+
+fn is_called(stem: &str, name: &str) -> bool {
+    let (folder, rest) = stem.split_once('/').unwrap_or(("", stem));
+    let node = rest.split('/').next().unwrap_or_default();
+    stem == name
+        || (folder == "clients" && rest == name)
+        || (folder == "nodes" && (node == name || rest == name))
+}
+
+enum Why {
+    Now,
+    NotYet { left: i64 },
+}
+
+fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, Refusal> {
+    let facts = context::certificates(&files.certificate)?;
+    let Some(facts) = facts.first().filter(|_| !forced) else { return Ok(Why::Now) };
+    let key = crate::certs::read(&files.key)?;
+    let key = key.and_then(|pem| crate::certs::Key::from_pem("", &pem).ok());
+    let left = facts.due_at() - context.seconds();
+    // A pair that does not fit is what an interrupted renewal leaves.
+    let fits = key.is_some_and(|key| key.public() == facts.public_key);
+    Ok(if fits && left > 0 { Why::NotYet { left } } else { Why::Now })
+}

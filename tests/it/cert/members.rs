@@ -1,0 +1,91 @@
+//! Several members from one directory, and what is not good for their ports.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::cert::Desk;
+use crate::support::cluster::address;
+use crate::support::process::Process;
+use crate::support::server::Kind;
+use crate::support::wait::eventually;
+
+fn member(desk: &Desk, name: &str, at: (SocketAddr, SocketAddr), cluster: &str) -> Process {
+    let dir = desk.path(&format!("nodes/{name}"));
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (client, peer) = (format!("https://{}", at.0), format!("https://{}", at.1));
+    let mut command = Command::new(Kind::Ours.program("etcd"));
+    command.env_clear().current_dir(&dir).args([
+        format!("--name={name}"),
+        "--data-dir=data".to_owned(),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster={cluster}"),
+        format!("--cert-file={}", file("server.crt")),
+        format!("--key-file={}", file("server.key")),
+        "--client-cert-auth".to_owned(),
+        format!("--trusted-ca-file={}", file("client-ca.crt")),
+        format!("--client-crl-file={}", file("client.crl")),
+        format!("--peer-cert-file={}", file("peer.crt")),
+        format!("--peer-key-file={}", file("peer.key")),
+        "--peer-client-cert-auth".to_owned(),
+        format!("--peer-trusted-ca-file={}", file("peer-ca.crt")),
+        format!("--peer-crl-file={}", file("peer.crl")),
+    ]);
+    Process::start(&mut command)
+}
+
+#[test]
+fn three_members_from_one_directory_and_a_client_is_none_of_them() {
+    let desk = Desk::ready();
+    let names = ["m1", "m2", "m3"];
+    let places: Vec<_> = names.map(|_| (address::reserve(), address::reserve())).to_vec();
+    let cluster: Vec<String> =
+        names.iter().zip(&places).map(|(name, at)| format!("{name}=https://{}", at.1)).collect();
+    let cluster = cluster.join(",");
+    let host = address::host().to_string();
+    let mut members = Vec::new();
+    for (name, at) in names.iter().zip(&places) {
+        desk.run(&["issue", "server", name, "--san", &host]).good();
+        desk.run(&["issue", "peer", name, "--san", &host]).good();
+        assert!(!desk.path(&format!("nodes/{name}/ca")).exists(), "keys of authorities went along");
+        members.push(member(&desk, name, *at, &cluster));
+    }
+    let admin = desk.path("clients/admin");
+    let put = || {
+        let output = Command::new(Kind::Ours.program("etcdctl"))
+            .env_clear()
+            .arg(format!("--endpoints=https://{}", places[0].0))
+            .arg("--cacert")
+            .arg(desk.path("ca.crt"))
+            .arg("--cert")
+            .arg(admin.with_extension("crt"))
+            .arg("--key")
+            .arg(admin.with_extension("key"))
+            .args(["put", "k", "v"])
+            .output()
+            .unwrap();
+        output.status.success().then_some(())
+    };
+    eventually("a write through the cluster", put);
+    // A client's certificate is refused on the port of members.
+    let url = format!("https://{}", places[0].1);
+    let said = desk.run(&["verify", &url, "--cacert", "pki/peer-ca.crt"]);
+    assert_eq!(said.code, Some(1), "{}", said.stdout);
+    assert!(said.stdout.contains("refuses the client certificate"), "{}", said.stdout);
+    members[0].wait_line("the reason", |line| {
+        let reason = "certificate signed by an unknown authority";
+        (line.contains("rejected connection") && line.contains(reason)).then_some(())
+    });
+    // A member's is not, and it is refused once it is revoked.
+    let pair = ["--cert", "pki/nodes/m2/peer.crt", "--key", "pki/nodes/m2/peer.key"];
+    let verify = [&["verify", &url, "--cacert", "pki/peer-ca.crt"][..], &pair].concat();
+    let said = desk.run(&verify);
+    assert!(said.stdout.contains("took the client certificate"), "{}", said.stdout);
+    desk.run(&["revoke", "m2"]).good();
+    eventually("the refusal", || (desk.run(&verify).code == Some(1)).then_some(()));
+    members[0].wait_line("the reason", |line| {
+        (line.contains("rejected connection") && line.contains("revoked")).then_some(())
+    });
+}
