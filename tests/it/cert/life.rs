@@ -39,13 +39,13 @@ fn the_end_of_every_file_is_measured() {
         ("peer-ca.crt", "authority"),
     ] {
         let known = status["certificates"].as_array().unwrap().iter();
-        let known = known.filter(|one| one["file"] == file).map(|one| one["not_after"].clone());
+        let mut known = known.filter(|one| one["file"] == file).map(|one| one["not_after"].clone());
         let path = desk.path(file);
         let name = "etcd_rs_tls_certificate_not_after_timestamp_seconds";
         let start = format!("{name}{{file=\"{}\",kind=\"{kind}\"}} ", path.display());
         let line = scraped.lines().find_map(|line| line.strip_prefix(&start));
         let shown = line.unwrap_or_else(|| panic!("no {start} in {scraped}"));
-        let known = known.last().unwrap().as_f64().unwrap();
+        let known = known.next_back().unwrap().as_f64().unwrap();
         assert!((shown.parse::<f64>().unwrap() - known).abs() < 1.0, "{file}: {shown}, {known}");
     }
     assert!(scraped.contains("client.crl\",kind=\"revocations\"}"), "{scraped}");
