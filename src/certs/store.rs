@@ -105,8 +105,14 @@ impl New {
 /// # Errors
 /// If a file cannot be written; what was there before is then still there.
 pub fn write_all(files: &[New]) -> Result<(), CertError> {
-    for file in files {
-        file.prepare().map_err(|source| file.fault(source))?;
+    for (done, file) in files.iter().enumerate() {
+        if let Err(source) = file.prepare() {
+            for written in files.iter().take(done + 1) {
+                // What cannot be removed either is overwritten by the next attempt.
+                let _ = fs::remove_file(written.beside());
+            }
+            return Err(file.fault(source));
+        }
     }
     for file in files {
         file.put_in_place().map_err(|source| file.fault(source))?;
@@ -174,5 +180,6 @@ mod tests {
         let files = [New::public(&first, "new", None), New::public(&second, "new", None)];
         assert!(write_all(&files).unwrap_err().to_string().contains("gone/b"));
         assert_eq!(fs::read_to_string(&first).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left over");
     }
 }

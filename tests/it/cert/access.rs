@@ -89,6 +89,9 @@ fn everybody_else_is_refused_with_the_reason() {
     for (pair, reason) in [
         (None, "certificate required"),
         (Some(stranger.path("clients/admin")), "certificate signed by an unknown authority"),
+        // Both sides of the mismatch are named.
+        (Some(stranger.path("clients/admin")), &stranger.name_of("client-ca.crt")),
+        (Some(stranger.path("clients/admin")), &desk.name_of("client-ca.crt")),
         (Some(expired), "expired"),
         (Some(serving), "lacks clientAuth"),
         // A member is no client: its authority is another one.
@@ -128,6 +131,18 @@ fn a_revoked_client_is_refused_without_a_restart() {
     assert!(again.stdout.contains("on the list already"), "{}", again.stdout);
     let nobody = desk.run(&["revoke", "nobody"]);
     assert_eq!(nobody.code, Some(1), "{}", nobody.stdout);
+}
+
+#[test]
+fn another_authority_is_trusted_without_a_restart() {
+    let (desk, other) = (Desk::ready(), Desk::ready());
+    let server = desk.server();
+    let pair = other.path("clients/admin");
+    let put = || ctl(&server.url(), &desk.path("ca.crt"), Some(&pair), &["put", "k", "v"]).code;
+    assert_ne!(put(), Some(0));
+    let both = format!("{}{}", desk.read("client-ca.crt"), other.read("client-ca.crt"));
+    write_certificate(&desk.path("client-ca.crt"), &both).unwrap();
+    crate::support::wait::eventually("the other authority", || (put() == Some(0)).then_some(()));
 }
 
 #[test]

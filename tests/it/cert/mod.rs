@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use etcd::certs::{Authority, Key, Leaf, Purpose, Validity, write_certificate, write_key};
+use etcd::certs::{Authority, Facts, Key, Leaf, Purpose, Validity, write_certificate, write_key};
 use tempfile::TempDir;
 
 use crate::support::server::{Kind, Server};
@@ -82,6 +82,11 @@ impl Desk {
 
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The common name of the first certificate in a file.
+    fn name_of(&self, name: &str) -> String {
+        Facts::from_pem(name, &self.read(name)).unwrap().remove(0).common_name
     }
 
     fn mode(&self, name: &str) -> u32 {
