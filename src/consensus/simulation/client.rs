@@ -21,7 +21,7 @@ use crate::state::Response;
 /// Few enough that clients meet at each.
 pub(super) const KEYS: usize = 4;
 /// After so long a client asks somebody else.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The members that run, by place.
 pub(super) type Members = Arc<Mutex<BTreeMap<usize, Arc<Running>>>>;

@@ -274,7 +274,7 @@ fn open_state(data: &DataDir, registry: &Registry) -> (Machine, Reader) {
 
 fn settings() -> Settings {
     Settings {
-        heartbeat: ELECTION / 10,
+        heartbeat: ELECTION / 4,
         election: ELECTION,
         request_timeout: Duration::from_secs(1),
         snapshot_count: 60,

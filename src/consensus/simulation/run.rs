@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::check;
-use super::client::{Clients, Members};
+use super::client::{Clients, Members, PATIENCE};
 use super::member::{Death, ELECTION, Running, Slot};
 use super::network::Network;
 use super::terms::Terms;
@@ -51,7 +51,7 @@ pub(super) async fn play(seed: u64, folder: &Path) -> Result<String, String> {
 }
 
 async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
-    let count = world.pick(&[3, 3, 3, 5]);
+    let count = world.pick(&[3, 3, 3, 3, 5]);
     let mut cluster = Cluster::new(world, count, folder);
     cluster.start_all().await;
     cluster.has_leader().await?;
@@ -59,7 +59,7 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
     for client in 0..CLIENTS {
         cluster.owner.spawn("client", Stage::Serving, Arc::clone(&clients).work(client));
     }
-    for _ in 0..4 + world.below(4) {
+    for _ in 0..2 + world.below(3) {
         cluster.pause(0, 500).await;
         cluster.trouble().await;
         cluster.has_leader().await?;
@@ -163,8 +163,8 @@ impl Cluster {
             all.flat_map(|status| [status.committed, status.applied]).collect()
         };
         let same = async {
-            // Long enough that a request that was on its way has come.
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            // Until then the last client has been answered, or has given up.
+            tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
             while positions().iter().any(|position| *position != positions()[0]) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
