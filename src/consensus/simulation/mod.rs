@@ -31,7 +31,6 @@ mod network;
 mod run;
 mod state_folder;
 mod terms;
-#[cfg(test)]
 mod tests;
 mod world;
 

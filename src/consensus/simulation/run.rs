@@ -59,7 +59,7 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
     for client in 0..CLIENTS {
         cluster.owner.spawn("client", Stage::Serving, Arc::clone(&clients).work(client));
     }
-    for _ in 0..2 + world.below(3) {
+    for _ in 0..1 + world.below(3) {
         cluster.pause(0, 500).await;
         cluster.trouble().await;
         cluster.has_leader().await?;

@@ -78,8 +78,8 @@ impl World {
         all[self.below(all.len())]
     }
 
-    /// Whether something is broken on purpose: syncs that do nothing (`disk`), or reads that ask nobody
-    /// (`reads`).
+    /// Whether something is broken on purpose: the log answers before it has written (`answers`), or reads
+    /// ask no quorum (`reads`).
     pub(super) fn is_broken(&self, what: &str) -> bool {
         self.broken.as_deref() == Some(what)
     }
