@@ -45,7 +45,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let mut report = Report::default();
     report.steps(&steps);
     say_names(&place.files, &leaf, &mut report)?;
-    report.next(&next(&pki, &place, purpose));
+    report.next(&next(&pki, &place, purpose, name));
     Ok(report)
 }
 
@@ -132,7 +132,7 @@ fn say_names(files: &Files, leaf: &Leaf, report: &mut Report) -> Result<(), Refu
     Ok(())
 }
 
-fn next(pki: &Pki, place: &Place, purpose: Purpose) -> Vec<String> {
+fn next(pki: &Pki, place: &Place, purpose: Purpose, name: &str) -> Vec<String> {
     let show = |path: &Path| path.display().to_string();
     let (certificate, key) = (show(&place.files.certificate), show(&place.files.key));
     match (purpose, &place.trust) {
@@ -149,7 +149,7 @@ fn next(pki: &Pki, place: &Place, purpose: Purpose) -> Vec<String> {
             vec![
                 format!("copy the contents of {dir} to /etc/etcd/pki of that machine"),
                 format!(
-                    "a member needs both kinds; the other one: etcd cert issue {other} NAME{}",
+                    "a member needs both kinds; the other one: etcd cert issue {other} {name}{}",
                     dir_flag(pki.layout())
                 ),
             ]

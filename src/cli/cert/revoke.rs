@@ -93,13 +93,15 @@ fn find(pki: &Pki, which: &str, context: &Context) -> Result<Vec<(Facts, Purpose
 }
 
 fn next(pki: &Pki, steps: &[Step]) -> Vec<String> {
-    if steps.iter().all(|step| step.action == Action::Kept) {
+    let changed = |step: &&Step| step.action != Action::Kept;
+    let lists = Side::ALL.map(|side| pki.layout().revocations(side));
+    let lists = steps.iter().filter(changed).filter(|step| lists.contains(&step.path));
+    let lists: Vec<String> = lists.map(|step| step.path.display().to_string()).collect();
+    if lists.is_empty() {
         return vec!["nothing to do: it was on the list already".to_owned()];
     }
-    let lists = Side::ALL.map(|side| pki.layout().revocations(side).display().to_string());
-    let [client, peer] = &lists;
     vec![
-        format!("bring {client} and {peer} to every member"),
+        format!("bring {} to every member", lists.join(" and ")),
         "a server that was started with --client-crl-file and --peer-crl-file refuses it from the \
          next connection on; one that is open already lives until it ends"
             .to_owned(),
