@@ -12,7 +12,7 @@ usage: cargo bench --bench compare -- [OPTIONS]
   --keys N,N         sizes of the big loads (1000000,5000000)
   --tls | --plain    only with mutual TLS, or only without; else both
   --quick            everything once, short and small: that it runs, not how fast
-  --markdown FILE    write the report there, and its plot to benches/compare.svg beside it";
+  --markdown FILE    write the report there, and its plot to benches/NAME.svg beside it";
 
 /// How large the parts are.
 #[derive(Clone, Debug)]

@@ -11,9 +11,19 @@ use crate::options::Options;
 use crate::server::Program;
 use crate::table::{self, CLIENT_BOUND};
 use crate::targets::verdicts;
+use crate::workloads::THREE;
 use crate::{Error, machine, plot};
 
-const PLOT: &str = "benches/compare.svg";
+/// What is to be said of the rows of three members.
+const OF_THREE: &str = " Three members share the machine and speak with each other as with clients, by \
+    mutual TLS or in plaintext. The first connection of a client goes to the leader, others to all in \
+    turn; what the members use is added up.";
+
+/// Where the plot of a report is, as seen from the report.
+fn plot_of(report: &Path) -> String {
+    let name = report.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    format!("benches/{name}.svg")
+}
 
 /// A run and what it measured.
 pub(crate) struct Report<'a> {
@@ -31,11 +41,11 @@ impl Report<'_> {
         println!("{}\n{}", machine::describe()?, self.targets());
         let Some(file) = &self.options.markdown else { return Ok(()) };
         let folder = file.parent().unwrap_or(Path::new("."));
-        let plot = folder.join(PLOT);
+        let plot = folder.join(plot_of(file));
         std::fs::create_dir_all(plot.parent().unwrap_or(folder))?;
         let wire = self.rows.first().map_or("mutual TLS", |row| row.wire);
         std::fs::write(&plot, plot::draw(self.rows, wire))?;
-        std::fs::write(file, self.markdown()?)?;
+        std::fs::write(file, self.markdown(&plot_of(file))?)?;
         println!("written: {} and {}", file.display(), plot.display());
         Ok(())
     }
@@ -51,7 +61,7 @@ impl Report<'_> {
         text
     }
 
-    fn markdown(&self) -> Result<String, Error> {
+    fn markdown(&self, drawn: &str) -> Result<String, Error> {
         let [real, ours] = self.programs;
         let now = OffsetDateTime::from_unix_timestamp(Clock.unix().as_secs().try_into()?)?;
         let mut given: Vec<&str> = self.options.given.iter().map(String::as_str).collect();
@@ -65,8 +75,8 @@ impl Report<'_> {
              both, works on one thread and shares the machine's cores with the servers. Keys are 32 \
              bytes, values 256 random bytes. Figures are medians \
              of {} rounds of {:?} each, ratios medians of the rounds' ratios; loads of a million keys \
-             and more, and rounds in plaintext beside mutual TLS, are made once.\n\n\
-             ## Targets\n\n{}\n![How many times better]({PLOT})\n",
+             and more, and rounds in plaintext beside mutual TLS, are made once.{}\n\n\
+             ## Targets\n\n{}\n![How many times better]({drawn})\n",
             given.join(" "),
             now.date(),
             machine::describe()?,
@@ -74,6 +84,7 @@ impl Report<'_> {
             ours.version()?,
             self.options.rounds,
             self.options.scale.length,
+            if self.rows.iter().any(|row| row.name.starts_with(THREE)) { OF_THREE } else { "" },
             self.targets(),
         );
         let mut wires: Vec<&str> = self.rows.iter().map(|row| row.wire).collect();
