@@ -132,6 +132,7 @@ impl SimDisk {
 
     /// What a power cut leaves of a file.
     fn left_of(&self, content: &Content) -> Vec<u8> {
+        self.world.count("unsynced_writes", content.unsafe_yet.len());
         let mut left = content.safe.clone();
         for change in &content.unsafe_yet {
             match (change, self.world.below(3)) {

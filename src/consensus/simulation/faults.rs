@@ -66,15 +66,15 @@ impl Cluster {
         let chosen = self.world.below(count);
         let leader = self.leader().unwrap_or(chosen);
         match trouble {
-            Trouble::OneDies => self.die(chosen),
-            Trouble::LeaderDies => self.die(leader),
+            Trouble::OneDies => self.die(chosen).await,
+            Trouble::LeaderDies => self.die(leader).await,
             Trouble::MajorityDies => {
-                (0..=count / 2).for_each(|place| self.die((chosen + place) % count))
+                self.all_die((0..=count / 2).map(|place| (chosen + place) % count)).await;
             }
-            Trouble::AllDie => (0..count).for_each(|place| self.die(place)),
+            Trouble::AllDie => self.all_die(0..count).await,
             Trouble::DiesAgainAndAgain => {
                 for _ in 0..3 {
-                    self.die(chosen);
+                    self.die(chosen).await;
                     self.pause(0, 150).await;
                     self.start(chosen).await;
                     self.pause(0, 150).await;
@@ -131,9 +131,26 @@ impl Cluster {
         }
     }
 
-    fn die(&mut self, place: usize) {
+    /// The power mostly fails while something is written.
+    async fn die(&mut self, place: usize) {
         let death = if self.world.chance(600) { Death::Power } else { Death::Process };
+        if let (Death::Power, Some(running), true) =
+            (death, self.running(place), self.world.chance(800))
+        {
+            let writes = async {
+                while !running.is_writing() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let _ = tokio::time::timeout(ELECTION, writes).await;
+        }
         self.crash(place, death);
+    }
+
+    async fn all_die(&mut self, places: impl Iterator<Item = usize>) {
+        for place in places {
+            self.die(place).await;
+        }
     }
 
     fn part(&self, one: usize, other: usize) {

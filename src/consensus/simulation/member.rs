@@ -247,6 +247,11 @@ impl Running {
         let _ = dead.wait_for(|dead| *dead).await;
     }
 
+    /// Whether its log is being written.
+    pub(super) fn is_writing(&self) -> bool {
+        self.stepper.lock().is_writing()
+    }
+
     /// Ends everything in order.
     pub(super) async fn stop(&self) {
         self.supervisor.shutdown(ELECTION).await;

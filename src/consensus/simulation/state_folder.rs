@@ -72,6 +72,7 @@ pub(super) fn cut(world: &World, state: &Path, safe: &Safe) {
     let kept = if safe.journal == name(&journal) { safe.bytes.min(bytes) } else { 0 };
     let lost = usize::try_from(bytes - kept).unwrap();
     let left = kept + world.below(lost + 1) as u64;
+    world.count("cut_states", usize::from(left < bytes));
     let size = fs::metadata(&journal).unwrap().len();
     let file = File::options().write(true).open(&journal).unwrap();
     file.set_len(left).unwrap();

@@ -50,6 +50,11 @@ impl Stepper {
         self.taken.is_some()
     }
 
+    /// Whether something was begun.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.taken.is_some()
+    }
+
     /// Writes and syncs what was begun, and calls back.
     pub(crate) fn complete(&mut self) {
         if let Some(batch) = self.taken.take() {
