@@ -44,7 +44,7 @@ pub use cluster::InitialMember;
 pub use exit::Exit;
 pub use member::{Member, MetricsMode};
 pub use sections::{
-    AutoCompaction, Cluster, ClusterState, Features, Log, LogFormat, LogLevel, Retention, Tls,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Features, Log, LogFormat, LogLevel, Retention, Tls,
     TlsLimits, TlsVersion,
 };
 
@@ -73,6 +73,8 @@ pub struct Config {
     pub compaction: AutoCompaction,
     /// Switches.
     pub features: Features,
+    /// Comparisons between members.
+    pub comparisons: Comparisons,
 }
 
 /// A configuration that is good to start with, and what is to be said about it.
