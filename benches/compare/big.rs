@@ -31,20 +31,20 @@ pub(crate) async fn run(
     options: &Options,
 ) -> Result<Rows, Error> {
     let mut facts = Sample::new();
-    let mut wires = identity.connect(server.address(), CONNECTIONS).await?;
+    let mut wires = server.connect(identity, CONNECTIONS).await?;
     let loaded = load(keys, &wires, server, options.quick, &mut facts).await?;
     let scale = &options.scale;
     let count = requests::run_on(Ask::Count, 1, &wires, keys, server, scale).await?;
     let hot = requests::run_on(Ask::Range, RANGES_IN_FLIGHT, &wires, keys, server, scale).await?;
 
     facts.insert(Figure::Restart, millis(server.restart(Signal::TERM, identity).await?));
-    wires = identity.connect(server.address(), CONNECTIONS).await?;
+    wires = server.connect(identity, CONNECTIONS).await?;
     let again = server.settle(options.quick).await?;
     facts.insert(Figure::ResidentAgain, again.resident as f64 / 1e6);
     let cold = requests::run_on(Ask::Range, RANGES_IN_FLIGHT, &wires, keys, server, scale).await?;
     facts.insert(Figure::RestartKilled, millis(server.restart(Signal::KILL, identity).await?));
 
-    wires = identity.connect(server.address(), CONNECTIONS).await?;
+    wires = server.connect(identity, CONNECTIONS).await?;
     upkeep(keys, loaded, &wires, scale.length, &mut facts).await?;
     let name = |what: &str| format!("{what} {}", grouped(keys));
     Ok(vec![
@@ -53,6 +53,19 @@ pub(crate) async fn run(
         (name("range of 1,000 after a restart in"), RANGES_IN_FLIGHT, cold),
         (format!("{} keys", grouped(keys)), 0, facts),
     ])
+}
+
+/// Fills the server and weighs it.
+pub(crate) async fn fill(
+    keys: u64,
+    server: &Server,
+    identity: &Identity,
+    quick: bool,
+) -> Result<Sample, Error> {
+    let mut facts = Sample::new();
+    let wires = server.connect(identity, CONNECTIONS).await?;
+    load(keys, &wires, server, quick, &mut facts).await?;
+    Ok(facts)
 }
 
 /// Writes every key once and weighs the server; tells the revision reached.
@@ -122,7 +135,7 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// A number with commas, as people read it.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

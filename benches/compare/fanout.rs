@@ -34,7 +34,7 @@ pub(crate) async fn run(
     identity: &Identity,
     scale: &Scale,
 ) -> Result<Sample, Error> {
-    let wires = identity.connect(server.address(), connections).await?;
+    let wires = server.connect(identity, connections).await?;
     let posts: Arc<[Post]> = (0..writers).map(|_| Post::default()).collect();
     let mut watchers = JoinSet::new();
     for (_, wire) in (0..scale.fan_out / PER_STREAM).zip(wires.iter().cycle()) {

@@ -28,6 +28,8 @@ pub(crate) enum Figure {
     DefragGap,
     DefragFailed,
     PerWatcher,
+    Failover,
+    FailoverWorst,
 }
 
 /// The figures of one run of one server.
@@ -60,6 +62,10 @@ impl Figure {
             Self::DefragGap => "longest gap between acknowledgements during defragmentation, ms",
             Self::DefragFailed => "failed puts during defragmentation",
             Self::PerWatcher => "resident memory per watcher, bytes",
+            Self::Failover => "from the leader's death to the next acknowledged put, median, ms",
+            Self::FailoverWorst => {
+                "from the leader's death to the next acknowledged put, longest, ms"
+            }
         }
     }
 

@@ -29,7 +29,9 @@ impl Identity {
         let validity = Validity::starting(Clock.unix(), DAY);
         let authority = Authority::create("benchmark", validity)?;
         write_certificate(&folder.path().join("ca.crt"), authority.certificate())?;
-        for (name, purpose) in [("server", Purpose::Server), ("client", Purpose::Client)] {
+        for (name, purpose) in
+            [("server", Purpose::Server), ("client", Purpose::Client), ("peer", Purpose::Peer)]
+        {
             let hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
             let common_name = name.to_owned();
             let issued = authority.issue(&Leaf { common_name, hosts, purpose, validity })?;
@@ -79,6 +81,19 @@ impl Identity {
             format!("--key-file={}", self.file("server.key").display()),
             format!("--trusted-ca-file={}", self.file("ca.crt").display()),
             "--client-cert-auth".to_owned(),
+        ]
+    }
+
+    /// What a member of several must be told besides.
+    pub(crate) fn peer_flags(&self) -> Vec<String> {
+        if self.is_plain() {
+            return Vec::new();
+        }
+        vec![
+            format!("--peer-cert-file={}", self.file("peer.crt").display()),
+            format!("--peer-key-file={}", self.file("peer.key").display()),
+            format!("--peer-trusted-ca-file={}", self.file("ca.crt").display()),
+            "--peer-client-cert-auth".to_owned(),
         ]
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn run(
     scale: &Scale,
     quick: bool,
 ) -> Result<Sample, Error> {
-    let wires = identity.connect(server.address(), CONNECTIONS).await?;
+    let wires = server.connect(identity, CONNECTIONS).await?;
     let before = server.settle(quick).await?;
     let mut streams = Vec::new();
     for (number, wire) in (0..scale.idle / PER_STREAM).zip(wires.iter().cycle()) {

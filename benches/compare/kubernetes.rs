@@ -40,7 +40,7 @@ pub(crate) async fn run(
     identity: &Identity,
     scale: &Scale,
 ) -> Result<Sample, Error> {
-    let wires = identity.connect(server.address(), connections).await?;
+    let wires = server.connect(identity, connections).await?;
     keys::fill(&wires, OBJECTS).await?;
     let seen = Arc::new(AtomicU64::new(0));
     let mut watchers = JoinSet::new();

@@ -28,7 +28,7 @@ pub(crate) async fn run(
     identity: &Identity,
     scale: &Scale,
 ) -> Result<Sample, Error> {
-    let wires = identity.connect(server.address(), connections).await?;
+    let wires = server.connect(identity, connections).await?;
     let share = (scale.leases / streams) as i64;
     let mut opening = tokio::task::JoinSet::new();
     for (number, wire) in (0..streams as i64).zip(wires.iter().cycle()) {

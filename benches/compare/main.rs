@@ -6,6 +6,7 @@
 //! the server could be.
 
 mod big;
+mod failover;
 mod fanout;
 mod figures;
 mod identity;
@@ -15,6 +16,7 @@ mod kubernetes;
 mod leases;
 mod machine;
 mod measure;
+mod member;
 mod options;
 mod plot;
 mod process;
@@ -85,7 +87,7 @@ async fn alternate(
     for _ in 0..if once { 1 } else { options.rounds } {
         let mut pair = Vec::new();
         for program in [real, ours] {
-            let mut server = Server::start(program, identity)?;
+            let mut server = Server::start(program, identity, workload.members)?;
             let played = workload.play(&mut server, identity, options).await;
             pair.push(
                 played

@@ -25,6 +25,10 @@ pub(crate) struct Scale {
     pub(crate) idle: usize,
     /// Leases kept alive.
     pub(crate) leases: usize,
+    /// Deaths of a leader.
+    pub(crate) kills: usize,
+    /// Keys of the load of a cluster.
+    pub(crate) cluster_keys: u64,
     /// What is not counted at the beginning of each measurement.
     pub(crate) warm_up: Duration,
     /// Length of one measurement.
@@ -65,6 +69,8 @@ impl Options {
                 fan_out: 1_000,
                 idle: 10_000,
                 leases: 10_000,
+                kills: 5,
+                cluster_keys: 1_000_000,
                 warm_up: Duration::from_millis(700),
                 length: Duration::from_secs(4),
             },
@@ -120,6 +126,8 @@ impl Options {
             fan_out: 200,
             idle: 1_000,
             leases: 1_000,
+            kills: 1,
+            cluster_keys: 20_000,
             warm_up: Duration::from_millis(200),
             length: Duration::from_millis(800),
         };

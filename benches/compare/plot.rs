@@ -22,13 +22,14 @@ const DRAWN: [(Figure, &str, &str); 3] = [
     (Figure::Cpu, "#2da44e", "server CPU per operation"),
 ];
 /// Other figures that are drawn.
-const FACTS: [Figure; 6] = [
+const FACTS: [Figure; 7] = [
     Figure::LoadRate,
     Figure::Resident,
     Figure::Restart,
     Figure::CompactionGap,
     Figure::DefragGap,
     Figure::PerWatcher,
+    Figure::Failover,
 ];
 const FACT_COLOUR: &str = "#8250df";
 
@@ -90,6 +91,7 @@ fn short(figure: Figure) -> &'static str {
         Figure::CompactionGap => "stall while compacting",
         Figure::DefragGap => "stall while defragmenting",
         Figure::PerWatcher => "memory per watcher",
+        Figure::Failover => "time without a leader",
         other => other.name(),
     }
 }

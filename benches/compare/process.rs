@@ -1,5 +1,7 @@
 //! What a process costs, as the kernel counts it.
 
+use std::iter::Sum;
+use std::ops::Add;
 use std::time::Duration;
 
 use crate::Error;
@@ -7,8 +9,8 @@ use crate::Error;
 /// Clock ticks per second in `/proc`; fixed by the kernel's interface on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What a process has used up to a moment.
-#[derive(Clone, Copy, Debug)]
+/// What a process, or several, have used up to a moment.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// User and system time, to 10 ms.
     pub(crate) cpu: Duration,
@@ -45,5 +47,24 @@ impl Usage {
             anonymous: bytes("RssAnon:")?,
             peak: bytes("VmHWM:")?,
         })
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            resident: self.resident + other.resident,
+            anonymous: self.anonymous + other.anonymous,
+            peak: self.peak + other.peak,
+        }
+    }
+}
+
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
     }
 }

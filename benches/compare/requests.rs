@@ -42,7 +42,7 @@ pub(crate) async fn run(
     identity: &Identity,
     scale: &Scale,
 ) -> Result<Sample, Error> {
-    let wires = identity.connect(server.address(), connections).await?;
+    let wires = server.connect(identity, connections).await?;
     keys::fill(&wires, KEYS).await?;
     run_on(ask, in_flight, &wires, KEYS, server, scale).await
 }

@@ -1,17 +1,19 @@
-//! The servers' side: a process, its directory, how it starts, ends and starts again.
+//! The servers' side: one member or several that form a cluster, where they serve, what they use.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use etcd::proto::etcdserverpb::StatusRequest;
 use etcd::types::clock::Clock;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::Error;
 use crate::identity::Identity;
 use crate::keys;
+use crate::member::{Member, Starting};
 use crate::process::Usage;
 use crate::wire::Wire;
 
@@ -22,6 +24,9 @@ const QUIET_SECONDS: u32 = 3;
 const LONGEST_SETTLE_SECONDS: u32 = 90;
 /// Less of one core than this is no work.
 const QUIET_CPU: Duration = Duration::from_millis(50);
+
+/// How long a cluster may take to agree on a leader.
+const LONGEST_ELECTION: Duration = Duration::from_secs(30);
 
 /// Which program is measured.
 #[derive(Clone, Debug)]
@@ -43,40 +48,61 @@ impl Program {
     }
 }
 
-/// A running server; dropping it kills it and removes its directory.
+/// A running server of one or more members; dropping it kills them and removes their directories.
 pub(crate) struct Server {
     program: Program,
-    flags: Vec<String>,
-    folder: TempDir,
-    child: Child,
-    address: String,
+    /// Removed last.
+    members: Vec<Member>,
+    _folder: TempDir,
 }
 
 impl Server {
-    /// Starts it on an empty directory and waits until it says where it serves.
+    /// Starts so many members on empty directories and waits until all of them say where they serve.
     ///
     /// # Errors
-    /// If it does not start.
-    pub(crate) fn start(program: &Program, identity: &Identity) -> Result<Self, Error> {
+    /// If one does not start.
+    pub(crate) fn start(
+        program: &Program,
+        identity: &Identity,
+        members: usize,
+    ) -> Result<Self, Error> {
         let folder = tempfile::tempdir()?;
-        let client = format!("{}://127.0.0.1:0", identity.scheme());
-        let peer = "http://127.0.0.1:0";
-        let mut flags = identity.server_flags();
-        flags.extend([
-            "--data-dir=data".to_owned(),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=default={peer}"),
-            QUOTA.to_owned(),
-        ]);
-        let (child, address) = launch(program, folder.path(), &flags)?;
-        Ok(Self { program: program.clone(), flags, folder, child, address })
+        let peers = if members > 1 { free_addresses(members)? } else { vec!["127.0.0.1:0".into()] };
+        let scheme = if members > 1 { identity.scheme() } else { "http" };
+        let name = |number: usize| format!("m{number}");
+        let url = |peer: &String| format!("{scheme}://{peer}");
+        let cluster: Vec<String> = peers
+            .iter()
+            .enumerate()
+            .map(|(number, peer)| format!("{}={}", name(number), url(peer)))
+            .collect();
+        let mut starting = Vec::new();
+        for (number, peer) in peers.iter().enumerate() {
+            let client = format!("{}://127.0.0.1:0", identity.scheme());
+            let mut flags = identity.server_flags();
+            if members > 1 {
+                flags.extend(identity.peer_flags());
+            }
+            flags.extend([
+                format!("--name={}", name(number)),
+                "--data-dir=data".to_owned(),
+                format!("--listen-client-urls={client}"),
+                format!("--advertise-client-urls={client}"),
+                format!("--listen-peer-urls={}", url(peer)),
+                format!("--initial-advertise-peer-urls={}", url(peer)),
+                format!("--initial-cluster={}", cluster.join(",")),
+                QUOTA.to_owned(),
+            ]);
+            let home = folder.path().join(name(number));
+            std::fs::create_dir(&home)?;
+            starting.push(Starting::new(program, home, flags)?);
+        }
+        let members = starting.into_iter().map(Starting::serving).collect::<Result<_, _>>()?;
+        Ok(Self { program: program.clone(), members, _folder: folder })
     }
 
-    /// Ends it with this signal and starts it again on its data. Tells how long it took from the
-    /// start of the program to the first linearizable answer.
+    /// Ends a server of one member with this signal and starts it again on its data. Tells how long it
+    /// took from the start of the program to the first linearizable answer.
     ///
     /// # Errors
     /// If it does not end, start or answer.
@@ -85,42 +111,114 @@ impl Server {
         signal: Signal,
         identity: &Identity,
     ) -> Result<Duration, Error> {
-        let id = Pid::from_raw(self.child.id().try_into()?).ok_or("no process")?;
-        kill_process(id, signal)?;
-        self.child.wait()?;
+        self.end(0, signal)?;
         let start = Clock.now();
-        (self.child, self.address) = launch(&self.program, self.folder.path(), &self.flags)?;
+        self.revive(0)?;
         loop {
-            let answer = match identity.connect(&self.address, 1).await {
+            let answer = match self.connect(identity, 1).await {
                 Ok(wires) => first_answer(&wires).await,
                 Err(error) => Err(error),
             };
             match answer {
                 Ok(()) => return Ok(start.elapsed()),
-                Err(error) if self.child.try_wait()?.is_some() => return Err(error),
+                Err(error) if self.member(0)?.has_ended()? => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
     }
 
-    /// `host:port` of its client listener.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    /// Ends a member by a signal and waits until it is gone.
+    ///
+    /// # Errors
+    /// If there is none of this number, or it cannot be signalled.
+    pub(crate) fn end(&mut self, member: usize, signal: Signal) -> Result<(), Error> {
+        self.members.get_mut(member).ok_or("no such member")?.end(signal)
     }
 
-    /// What it has used so far.
+    /// Starts a member again on its data and waits until it serves.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(crate) fn revive(&mut self, member: usize) -> Result<(), Error> {
+        let place = self.members.get_mut(member).ok_or("no such member")?;
+        *place = place.again(&self.program)?.serving()?;
+        Ok(())
+    }
+
+    fn member(&mut self, member: usize) -> Result<&mut Member, Error> {
+        Ok(self.members.get_mut(member).ok_or("no such member")?)
+    }
+
+    /// The number of the member that leads, according to itself.
+    ///
+    /// # Errors
+    /// If none says so within a while.
+    pub(crate) async fn leader(&self, identity: &Identity) -> Result<usize, Error> {
+        let start = Clock.now();
+        while start.elapsed() < LONGEST_ELECTION {
+            for (number, member) in self.members.iter().enumerate() {
+                let wires = identity.connect(member.address(), 1).await?;
+                let wire = wires.first().ok_or("no connection")?;
+                let status = wire.maintenance().status(StatusRequest {}).await?.into_inner();
+                if status.header.is_some_and(|header| header.member_id == status.leader) {
+                    return Ok(number);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err("no member says that it leads".into())
+    }
+
+    /// Opens so many connections, spread over the members and the leader first.
+    ///
+    /// # Errors
+    /// If nobody leads or listens.
+    pub(crate) async fn connect(
+        &self,
+        identity: &Identity,
+        many: usize,
+    ) -> Result<Vec<Wire>, Error> {
+        let first = if self.members.len() > 1 { self.leader(identity).await? } else { 0 };
+        let mut wires = Vec::new();
+        for member in self.members.iter().cycle().skip(first).take(many) {
+            wires.extend(identity.connect(member.address(), 1).await?);
+        }
+        Ok(wires)
+    }
+
+    /// One connection to each member but this one.
+    ///
+    /// # Errors
+    /// If one does not listen.
+    pub(crate) async fn connect_others(
+        &self,
+        identity: &Identity,
+        but: usize,
+    ) -> Result<Vec<Wire>, Error> {
+        let mut wires = Vec::new();
+        for (_, member) in self.members.iter().enumerate().filter(|(number, _)| *number != but) {
+            wires.extend(identity.connect(member.address(), 1).await?);
+        }
+        Ok(wires)
+    }
+
+    /// What all members have used so far.
+    ///
+    /// # Errors
+    /// If one is gone.
     pub(crate) fn usage(&self) -> Result<Usage, Error> {
-        Usage::of(&self.child.id().to_string())
+        self.members.iter().map(Member::usage).sum()
     }
 
     /// Waits until it has nothing to do any more, or for so long that it never will.
     pub(crate) async fn settle(&self, quick: bool) -> Result<Usage, Error> {
+        let idle = QUIET_CPU * self.members.len().try_into()?;
         let mut before = self.usage()?;
         let mut quiet = 0;
         for _ in 0..if quick { 1 } else { LONGEST_SETTLE_SECONDS } {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = self.usage()?;
-            quiet = if now.cpu.saturating_sub(before.cpu) < QUIET_CPU { quiet + 1 } else { 0 };
+            quiet = if now.cpu.saturating_sub(before.cpu) < idle { quiet + 1 } else { 0 };
             before = now;
             if quiet == QUIET_SECONDS {
                 break;
@@ -130,46 +228,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have died already; either way it is gone afterwards.
-        let _dead = self.child.kill();
-        let _reaped = self.child.wait();
-    }
+/// Addresses that nobody listens on; members must know them of each other before they start.
+fn free_addresses(many: usize) -> Result<Vec<String>, Error> {
+    let listeners: Vec<TcpListener> =
+        (0..many).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }
 
 async fn first_answer(wires: &[Wire]) -> Result<(), Error> {
     let mut client = wires.first().ok_or("no connection")?.kv();
     client.range(keys::get(0)).await?;
     Ok(())
-}
-
-fn launch(program: &Program, folder: &Path, flags: &[String]) -> Result<(Child, String), Error> {
-    let mut child = Command::new(&program.path)
-        .current_dir(folder)
-        .env_clear()
-        .args(flags)
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let log = child.stderr.take().ok_or("no log")?;
-    let mut lines = BufReader::new(log).lines();
-    let mut said = Vec::new();
-    for line in lines.by_ref() {
-        let line = line?;
-        if let Some(address) = serving_address(&line) {
-            // Keeps the pipe empty, so that the server never waits for us.
-            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-            return Ok((child, address));
-        }
-        said.push(line);
-    }
-    child.wait()?;
-    let last = said.iter().rev().take(3).rev().cloned().collect::<Vec<_>>().join("\n");
-    Err(format!("{} did not start:\n{last}", program.name).into())
-}
-
-fn serving_address(line: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(line).ok()?;
-    let serving = value["msg"].as_str()?.starts_with("serving client traffic");
-    serving.then(|| value["address"].as_str().map(str::to_owned)).flatten()
 }

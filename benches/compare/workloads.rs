@@ -6,7 +6,10 @@ use crate::identity::Identity;
 use crate::options::Options;
 use crate::requests::{self, Ask};
 use crate::server::Server;
-use crate::{fanout, idle, kubernetes, leases};
+use crate::{failover, fanout, idle, kubernetes, leases};
+
+/// What the names of workloads of a cluster begin with.
+pub(crate) const THREE: &str = "three members: ";
 
 /// What is done.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,8 @@ enum Kind {
     Idle,
     Leases,
     Big(u64),
+    Load(u64),
+    Failover(usize),
 }
 
 /// One line of the plan.
@@ -26,6 +31,8 @@ pub(crate) struct Workload {
     pub(crate) plain_too: bool,
     /// Whether it is too long to be repeated.
     pub(crate) once: bool,
+    /// Members of the server.
+    pub(crate) members: usize,
     kind: Kind,
     in_flight: usize,
     connections: usize,
@@ -37,6 +44,7 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
         name: name.to_owned(),
         plain_too: matches!(kind, Kind::Ask(Ask::Put | Ask::Get)) && !options.quick,
         once: false,
+        members: 1,
         kind,
         in_flight,
         connections,
@@ -65,6 +73,42 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
         let big = one(&format!("{keys} keys"), 0, 0, Kind::Big(*keys));
         plan.push(Workload { once: true, ..big });
     }
+    plan.extend(cluster(options));
+    plan
+}
+
+/// The plan for three members. The first connection goes to the leader, others to all in turn.
+fn cluster(options: &Options) -> Vec<Workload> {
+    let scale = &options.scale;
+    let three = |name: &str, in_flight, connections, kind| Workload {
+        name: format!("{THREE}{name}"),
+        plain_too: false,
+        once: false,
+        members: 3,
+        kind,
+        in_flight,
+        connections,
+    };
+    let mut plan = Vec::new();
+    for (name, ask) in [
+        ("put 256 B", Ask::Put),
+        ("linearizable get", Ask::Get),
+        ("serializable get", Ask::Serializable),
+    ] {
+        for (in_flight, connections) in [(1, 1), (100, 3), (1_000, 9)] {
+            plan.push(three(name, in_flight, connections, Kind::Ask(ask)));
+        }
+    }
+    let fan_out = format!("watch fan-out to {}", scale.fan_out);
+    plan.push(three(&fan_out, 16, 6, Kind::FanOut));
+    plan.push(three("failover", 0, 0, Kind::Failover(scale.kills)));
+    let load = three(
+        &format!("{} keys", big::grouped(scale.cluster_keys)),
+        0,
+        0,
+        Kind::Load(scale.cluster_keys),
+    );
+    plan.push(Workload { once: true, ..load });
     plan
 }
 
@@ -86,6 +130,8 @@ impl Workload {
             Kind::FanOut => fanout::run(clients, server, identity, scale).await?,
             Kind::Leases => leases::run(clients, server, identity, scale).await?,
             Kind::Idle => idle::run(server, identity, scale, options.quick).await?,
+            Kind::Load(keys) => big::fill(keys, server, identity, options.quick).await?,
+            Kind::Failover(kills) => failover::run(kills, server, identity).await?,
             Kind::Big(keys) => return big::run(keys, server, identity, options).await,
         };
         Ok(vec![(self.name.clone(), self.in_flight, sample)])

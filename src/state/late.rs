@@ -7,7 +7,7 @@
 use super::error::{ReadError, StateError};
 use super::mvcc::index::Root;
 use super::mvcc::read::{self, Meter, View};
-use super::mvcc::record::{Fetch, Records};
+use super::mvcc::record::{Fetch, Records, decode};
 use super::outcome::Response;
 use crate::proto::etcdserverpb::response_op::Response as Answer;
 use crate::proto::etcdserverpb::{RangeRequest, TxnResponse};
@@ -68,7 +68,7 @@ impl Late {
                 }
             }
             Missing::PrevKv(at) => {
-                let kv = fetch(records, *at, meter)?;
+                let kv = keep(records.fetch_kv(*at)?, meter)?;
                 match (whole, self.place.as_slice()) {
                     (Response::Put(put), []) => put.prev_kv = Some(kv),
                     (whole, place) => {
@@ -79,8 +79,8 @@ impl Late {
                 }
             }
             Missing::PrevKvs(all) => {
-                let kvs = all.iter().map(|at| fetch(records, *at, meter));
-                let kvs = kvs.collect::<Result<Vec<_>, _>>()?;
+                let kvs = records
+                    .fetch_each(all, &|at, record| keep(decode(at, record)?, meter).map(Some))?;
                 match (whole, self.place.as_slice()) {
                     (Response::DeleteRange(delete), []) => delete.prev_kvs = kvs,
                     (whole, place) => {
@@ -101,9 +101,9 @@ impl Late {
     }
 }
 
-fn fetch(records: &Records, at: Revision, meter: &Meter) -> Result<KeyValue, ReadError> {
+fn keep(kv: KeyValue, meter: &Meter) -> Result<KeyValue, ReadError> {
     meter.take(size_of::<KeyValue>())?;
-    meter.take_kv(records.fetch_kv(at)?)
+    meter.take_kv(kv)
 }
 
 /// The answer at a place inside a transaction's.

@@ -29,6 +29,7 @@ use crate::types::ids::LeaseId;
 use crate::types::range::KeyRange;
 use crate::types::revision::Revision;
 
+pub use super::mvcc::read::RangeAnswer;
 pub use hash::Hash;
 pub use history::{Limits, Page};
 pub use stream::RangeStream;
@@ -71,20 +72,25 @@ impl Reader {
     /// # Errors
     /// The revision is compacted or in the future, a sort option is unknown, the store failed.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
-        self.range_within(request, usize::MAX)
+        self.shared.metrics.range();
+        let meter = Meter::new(usize::MAX);
+        self.read(|state| read::range(state.view(), &*state.records, request, &meter))
     }
 
-    /// As [`Self::range`], with a bound on the bytes held for it.
+    /// As [`Self::range`], with a bound on the bytes held for it, and with the keys as they are stored
+    /// where nobody has to look into them.
     ///
     /// # Errors
     /// Besides, [`ReadError::TooLarge`].
-    pub fn range_within(
+    pub fn range_stored(
         &self,
         request: &RangeRequest,
         limit: usize,
-    ) -> Result<RangeResponse, ReadError> {
+    ) -> Result<RangeAnswer, ReadError> {
         self.shared.metrics.range();
-        self.read(|state| read::range(state.view(), &*state.records, request, &Meter::new(limit)))
+        self.read(|state| {
+            read::range_stored(state.view(), &*state.records, request, &Meter::new(limit))
+        })
     }
 
     /// Answers a range request in pieces of about `piece_bytes` that belong to one revision.
@@ -103,7 +109,7 @@ impl Reader {
     /// carries the revision.
     ///
     /// # Errors
-    /// As [`Self::range_within`], or the transaction holds an operation other than a range.
+    /// As [`Self::range_stored`], or the transaction holds an operation other than a range.
     pub fn txn_readonly(
         &self,
         request: &TxnRequest,
@@ -117,7 +123,7 @@ impl Reader {
     /// The reply to a request that was applied here, with its late parts, as the state was then.
     ///
     /// # Errors
-    /// [`ReadError::TooLarge`] as [`Self::range_within`]; [`ReadError::Compacted`] if a compaction
+    /// [`ReadError::TooLarge`] as [`Self::range_stored`]; [`ReadError::Compacted`] if a compaction
     /// since then took something the reply should hold.
     pub fn complete(
         &self,

@@ -40,7 +40,7 @@ pub(super) async fn range(shared: Arc<Shared>, request: RangeRequest) -> Result<
     check::range(&request)?;
     settle(&shared.backend, request.serializable).await?;
     let keys = large::keys_of(&shared.backend.reader, &request);
-    large::read(&shared, keys, move |reader, most| reader.range_within(&request, most)).await
+    large::read(&shared, keys, move |reader, most| reader.range_stored(&request, most)).await
 }
 
 pub(super) async fn range_stream(

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use ::bytes::{Bytes, BytesMut};
 use prost::Message;
+use prost::encoding::{bytes, message};
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
@@ -14,6 +15,7 @@ use crate::api::backend::Backend;
 use crate::api::{header, status};
 use crate::proto::etcdserverpb::request_op::Request;
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use crate::state::reader::RangeAnswer;
 use crate::state::{ReadError, Reader};
 
 /// Keys up to which an answer is made right where the request is: most of them come from memory,
@@ -48,22 +50,27 @@ pub(super) trait Headed: Send + 'static {
     fn write(self, out: &mut BytesMut) -> Result<(), Status>;
 }
 
-impl Headed for RangeResponse {
+impl Headed for RangeAnswer {
     fn complete(&mut self, backend: &Backend) {
-        self.header = header::complete(backend, self.header.take());
+        self.response.header = header::complete(backend, self.response.header.take());
     }
 
     /// Gives each key back as soon as it is written, so that a large answer is not there twice. Parts
-    /// of a message that follow each other make up the whole.
+    /// of a message that follow each other make up the whole, and a record as it is stored is the
+    /// encoding of its key and value.
     fn write(mut self, out: &mut BytesMut) -> Result<(), Status> {
-        frame::begin(self.encoded_len(), out)?;
-        let kvs = std::mem::take(&mut self.kvs);
-        let head = Self { header: self.header.take(), ..Self::default() };
-        frame::append(&head, out)?;
+        let stored: usize = self.records.iter().map(|record| bytes::encoded_len(KVS, record)).sum();
+        frame::begin(self.response.encoded_len() + stored, out)?;
+        let kvs = std::mem::take(&mut self.response.kvs);
+        let header = self.response.header.take();
+        frame::append(&RangeResponse { header, ..RangeResponse::default() }, out)?;
         for kv in kvs {
-            prost::encoding::message::encode(KVS, &kv, out);
+            message::encode(KVS, &kv, out);
         }
-        frame::append(&self, out)
+        for record in self.records {
+            bytes::encode(KVS, &record, out);
+        }
+        frame::append(&self.response, out)
     }
 }
 

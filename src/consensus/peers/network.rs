@@ -19,7 +19,8 @@ use openraft::raft::{
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{AnyError, OptionalSend};
 use tokio::sync::mpsc;
-use tonic::{Response, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Status, Streaming};
 
 use super::guard::says_removed;
 use super::link::{Links, PeerChannel};
@@ -27,8 +28,9 @@ use super::removal::Removal;
 use super::wire::{self, Malformed};
 use crate::consensus::machine::{SnapshotHandle, Work};
 use crate::consensus::types::{Peer, TypeConfig, Vote};
-use crate::proto::peer::VoteAnswer;
+use crate::proto::peer::append_answer::Result as Answered;
 use crate::proto::peer::raft_client::RaftClient;
+use crate::proto::peer::{AppendAnswer, AppendRequest, VoteAnswer};
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 
@@ -75,7 +77,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
     async fn new_client(&mut self, target: u64, node: &Peer) -> ToPeer {
         self.links.add(target, node);
-        ToPeer { network: self.clone(), local: self.links.identity().member.0, target }
+        let local = self.links.identity().member.0;
+        ToPeer { network: self.clone(), local, target, standing: None }
     }
 }
 
@@ -84,6 +87,15 @@ pub(crate) struct ToPeer {
     pub(super) network: Network,
     local: u64,
     target: u64,
+    /// Where single appends go, which are heartbeats.
+    standing: Option<Standing>,
+}
+
+/// A stream of appends that are answered one by one. Opening one for each heartbeat, of which every
+/// linearizable read needs some, costs more than the heartbeat.
+struct Standing {
+    requests: mpsc::Sender<AppendRequest>,
+    answers: Streaming<AppendAnswer>,
 }
 
 impl ToPeer {
@@ -103,6 +115,43 @@ impl ToPeer {
     pub(super) fn unreachable(&self, why: impl std::fmt::Display) -> Failed {
         let target = self.target;
         Unreachable::new(&AnyError::error(format!("member {target:x}: {why}"))).into()
+    }
+
+    /// Asks on the standing stream, or on a new one if there is none or it broke since. A stream goes
+    /// on only after a whole exchange, so that whoever gives up waiting leaves no answer for the next.
+    async fn append_once(&mut self, request: AppendRequest) -> Result<AppendAnswer, Status> {
+        if let Some(standing) = self.standing.take()
+            && let Ok(answer) = self.exchange(standing, request.clone()).await
+        {
+            return Ok(answer);
+        }
+        let (requests, sent) = mpsc::channel(1);
+        let mut client = self.client().map_err(|error| Status::unavailable(error.to_string()))?;
+        let (opened, queued) =
+            tokio::join!(client.append(ReceiverStream::new(sent)), requests.send(request));
+        queued.map_err(|_| Status::unavailable("the stream closed"))?;
+        let standing = Standing { requests, answers: opened?.into_inner() };
+        self.answer(standing).await
+    }
+
+    async fn exchange(
+        &mut self,
+        standing: Standing,
+        request: AppendRequest,
+    ) -> Result<AppendAnswer, Status> {
+        let sent = standing.requests.send(request).await;
+        sent.map_err(|_| Status::unavailable("the stream closed"))?;
+        self.answer(standing).await
+    }
+
+    async fn answer(&mut self, mut standing: Standing) -> Result<AppendAnswer, Status> {
+        let answer = standing.answers.message().await?;
+        let answer = answer.ok_or_else(|| Status::unavailable("no answer to an append"))?;
+        // Any other answer is the last.
+        if matches!(answer.result, Some(Answered::Matched(_))) {
+            self.standing = Some(standing);
+        }
+        Ok(answer)
     }
 
     /// What a call that failed means.
@@ -152,15 +201,15 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Failed> {
-        let once = futures::stream::iter([request]);
-        let mut answers = self.stream_append(once, option.clone()).await?;
-        let answer = tokio::time::timeout(option.soft_ttl(), answers.next()).await;
-        drop(answers);
-        match answer {
-            Ok(Some(result)) => result.map(AppendEntriesResponse::from),
-            Ok(None) => Err(self.unreachable("no answer to an append")),
-            Err(_) => Err(self.unreachable("no answer to an append in time")),
-        }
+        let request = wire::from_append(&request);
+        let limit = option.soft_ttl();
+        let Ok(answer) = tokio::time::timeout(limit, self.append_once(request)).await else {
+            let (action, id, target) = (RPCTypes::AppendEntries, self.local, self.target);
+            return Err(Timeout { action, id, target, timeout: limit }.into());
+        };
+        let answer = answer.map_err(|status| self.failed(&status))?;
+        let answer = wire::to_appended(answer).map_err(|error| self.malformed(&error))?;
+        Ok(AppendEntriesResponse::from(answer))
     }
 
     /// One stream of requests and one of answers. The first request may come late, and so may any

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod index;
 
 pub(super) mod compaction;
+mod neighbours;
 pub(super) mod read;
 pub mod recent;
 pub(super) mod record;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::index::{KeyMeta, Root};
-use super::record::Fetch;
+use super::record::{Fetch, decode};
 use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use crate::proto::mvccpb::KeyValue;
@@ -67,9 +67,44 @@ impl Meter {
     }
 }
 
+/// Records of older revisions read at once, of which filters may leave out any.
+const PAGE: usize = 1024;
+
 /// A header that carries a revision; the rest is the answering member's business.
 pub(in crate::state) fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
+}
+
+/// The answer to a range request.
+#[derive(Debug, Default)]
+pub struct RangeAnswer {
+    /// The answer, without the keys in `records`.
+    pub response: RangeResponse,
+    /// Keys that nobody had to look into, as they are stored: each an encoded `mvccpb.KeyValue`, which
+    /// is what goes to the client. Empty when `response` has keys.
+    pub records: Vec<Bytes>,
+}
+
+/// As [`range`], but leaves the keys as they are stored where that is all the request needs.
+///
+/// # Errors
+/// As [`range`].
+pub(in crate::state) fn range_stored(
+    view: View<'_>,
+    source: &impl Fetch,
+    request: &RangeRequest,
+    meter: &Meter,
+) -> Result<RangeAnswer, ReadError> {
+    let plan = Plan::new(request, meter)?;
+    let looked_into = request.count_only || request.keys_only || plan.target == SortTarget::Value;
+    if looked_into || view.resolve(request.revision)? != view.revision {
+        let response = range(view, source, request, meter)?;
+        return Ok(RangeAnswer { response, records: Vec::new() });
+    }
+    let mut response = RangeResponse { header: header(view.revision), ..Default::default() };
+    let at = revisions(plan.choose(view.root, &mut response)?);
+    let accept = |_, record: Bytes| meter.take(record.len()).map(|()| Some(record));
+    Ok(RangeAnswer { response, records: source.fetch_each(&at, &accept)? })
 }
 
 /// Answers a range request. The header carries the revision of the view, not the one asked for.
@@ -167,34 +202,43 @@ impl<'a> Plan<'a> {
         source: &impl Fetch,
         answer: &mut RangeResponse,
     ) -> Result<(), ReadError> {
-        let by_value = self.target == SortTarget::Value;
-        let from_index = self.request.keys_only && !by_value;
-        let (mut found, count) = self.scan(root, from_index)?;
-        answer.count = count;
-        match self.target {
-            SortTarget::Key | SortTarget::Value => {}
-            SortTarget::Version => self.sort(&mut found, |one| one.meta.version),
-            SortTarget::Create => self.sort(&mut found, |one| one.meta.create),
-            SortTarget::Mod => self.sort(&mut found, |one| one.meta.modified.main),
-        }
-        if let Some(limit) = self.limit.filter(|_| !by_value) {
-            answer.more = found.len() > limit;
-            found.truncate(limit);
-        }
-        answer.kvs.reserve_exact(found.len());
-        for one in found {
-            let kv = if from_index {
-                one.into_kv()
-            } else {
-                self.meter.take_kv(source.fetch_kv(one.meta.modified)?)?
-            };
-            answer.kvs.push(kv);
-        }
-        if by_value {
+        let found = self.choose(root, answer)?;
+        answer.kvs = if self.is_from_index() {
+            found.into_iter().map(Found::into_kv).collect()
+        } else {
+            source.fetch_each(&revisions(found), &|at, record| {
+                self.meter.take_kv(decode(at, record)?).map(Some)
+            })?
+        };
+        if self.target == SortTarget::Value {
             self.sort(&mut answer.kvs, |kv| kv.value.clone());
             self.strip(&mut answer.kvs);
         }
         Ok(())
+    }
+
+    /// Whether the answer is made without reading a record.
+    fn is_from_index(&self) -> bool {
+        self.request.keys_only && self.target != SortTarget::Value
+    }
+
+    /// The keys of the answer at the current revision in their order, which by value is still to be
+    /// made; says in `answer` how many there are, and whether more.
+    fn choose(&self, root: &Root, answer: &mut RangeResponse) -> Result<Vec<Found>, ReadError> {
+        let (mut found, count) = self.scan(root, self.is_from_index())?;
+        answer.count = count;
+        match self.target {
+            SortTarget::Key => {}
+            SortTarget::Value => return Ok(found),
+            SortTarget::Version => self.sort(&mut found, |one| one.meta.version),
+            SortTarget::Create => self.sort(&mut found, |one| one.meta.create),
+            SortTarget::Mod => self.sort(&mut found, |one| one.meta.modified.main),
+        }
+        if let Some(limit) = self.limit {
+            answer.more = found.len() > limit;
+            found.truncate(limit);
+        }
+        Ok(found)
     }
 
     /// The keys that pass the filters, and how many there are without filters and limit.
@@ -256,16 +300,15 @@ impl<'a> Plan<'a> {
         if self.descending && self.target == SortTarget::Key {
             at.reverse();
         }
-        for revision in at {
-            let kv = source.fetch_kv(revision)?;
-            if self.passes(kv.mod_revision, kv.create_revision) {
-                self.meter.take(KEY_BYTES)?;
-                answer.kvs.push(self.meter.take_kv(kv)?);
-            }
+        for page in at.chunks(self.enough.clamp(1, PAGE)) {
+            answer
+                .kvs
+                .extend(source.fetch_each(page, &|at, record| self.keep(decode(at, record)?))?);
             if answer.kvs.len() >= self.enough {
                 break;
             }
         }
+        answer.kvs.truncate(self.enough);
         match self.target {
             SortTarget::Key => {}
             SortTarget::Version => self.sort(&mut answer.kvs, |kv| kv.version),
@@ -275,6 +318,15 @@ impl<'a> Plan<'a> {
         }
         self.strip(&mut answer.kvs);
         Ok(())
+    }
+
+    /// The key if it passes the filters and there is room for it.
+    fn keep(&self, kv: KeyValue) -> Result<Option<KeyValue>, ReadError> {
+        if !self.passes(kv.mod_revision, kv.create_revision) {
+            return Ok(None);
+        }
+        self.meter.take(KEY_BYTES)?;
+        self.meter.take_kv(kv).map(Some)
     }
 
     fn passes(&self, modified: i64, created: i64) -> bool {
@@ -314,6 +366,10 @@ impl Found {
             lease: self.meta.lease,
         }
     }
+}
+
+fn revisions(found: Vec<Found>) -> Vec<Revision> {
+    found.into_iter().map(|one| one.meta.modified).collect()
 }
 
 fn mod_order(kv: &KeyValue) -> i64 {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::cache::ValueCache;
+use super::neighbours;
 use crate::proto::mvccpb::KeyValue;
-use crate::state::error::StateError;
+use crate::state::error::{ReadError, StateError};
 use crate::storage::engine::{Batch, Engine, Space};
 use crate::types::revision::Revision;
 
@@ -48,6 +49,10 @@ pub(in crate::state) fn read_key(key: &[u8]) -> Result<(Revision, bool), StateEr
     })
 }
 
+/// Makes of a record what an answer keeps of it, or leaves it out.
+pub(in crate::state) type Accept<'a, T> =
+    dyn Fn(Revision, Bytes) -> Result<Option<T>, ReadError> + 'a;
+
 /// Something records of puts can be fetched from.
 pub(in crate::state) trait Fetch {
     /// The record of a put; `None` if there is none.
@@ -56,6 +61,15 @@ pub(in crate::state) trait Fetch {
     /// As [`Self::fetch`], decoded; an absent record is an error.
     fn fetch_kv(&self, at: Revision) -> Result<KeyValue, StateError> {
         decode(at, self.fetch(at)?.ok_or(StateError::MissingRecord(at))?)
+    }
+
+    /// What `accept` makes of many records of puts, in the order of `at`. It sees each as it is read,
+    /// in any order; its error ends everything, and so does an absent record.
+    fn fetch_each<T>(&self, at: &[Revision], accept: &Accept<'_, T>) -> Result<Vec<T>, ReadError> {
+        let record = |at: Revision| -> Result<Option<T>, ReadError> {
+            accept(at, self.fetch(at)?.ok_or(StateError::MissingRecord(at))?)
+        };
+        at.iter().filter_map(|at| record(*at).transpose()).collect()
     }
 }
 
@@ -76,6 +90,10 @@ impl Fetch for Records {
             self.cache.insert(at, &Bytes::copy_from_slice(record));
         }
         Ok(record)
+    }
+
+    fn fetch_each<T>(&self, at: &[Revision], accept: &Accept<'_, T>) -> Result<Vec<T>, ReadError> {
+        neighbours::fetch_each(self, at, accept)
     }
 }
 
