@@ -44,8 +44,8 @@ pub use cluster::InitialMember;
 pub use exit::Exit;
 pub use member::{Member, MetricsMode};
 pub use sections::{
-    AutoCompaction, Cluster, ClusterState, Comparisons, Features, Log, LogFormat, LogLevel, Retention, Tls,
-    TlsLimits, TlsVersion,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Features, Log, LogFormat, LogLevel,
+    Retention, Tls, TlsLimits, TlsVersion,
 };
 
 pub use suites::SPOKEN as SPOKEN_SUITES;

@@ -7,8 +7,8 @@ use super::golang;
 use super::layers::Settings;
 use super::suites;
 use super::{
-    AutoCompaction, Cluster, ClusterState, Comparisons, Config, Features, Log, LogFormat, LogLevel, Member,
-    MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Config, Features, Log, LogFormat, LogLevel,
+    Member, MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
 };
 use crate::types::url::Url;
 
