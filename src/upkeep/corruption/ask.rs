@@ -93,7 +93,8 @@ impl Asker {
     /// Compares the hashes that members keep as they apply: nothing is read for it.
     pub(super) async fn applied(&self) -> Round {
         let newest = self.applied_hashes(0).await;
-        let oldest = self.reader.oldest_applied_hash();
+        // A member that has applied nothing yet has nothing to compare, and zero asks for the newest.
+        let oldest = self.reader.oldest_applied_hash().max(1);
         let own = self.reader.applied_hash().applied;
         let at = meeting(own, oldest, &newest, |told| told.index);
         let what = Compared::Applied(at);
@@ -175,7 +176,7 @@ fn meeting<T, P: Ord + Copy>(own: P, oldest: P, told: &Told<T>, place: impl Fn(&
 }
 
 fn comparable(ours: &AppliedHash, told: &AppliedHashAnswer) -> Result<u64, String> {
-    if told.unknown {
+    if told.unknown || told.index != ours.applied {
         let (wanted, has) = (ours.applied, told.index);
         return Err(format!("it is at entry {has} and does not know its hash at entry {wanted}"));
     }
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(comparable(&ours, &told), Ok(6));
         assert!(comparable(&ours, &AppliedHashAnswer { since: 0, ..told }).is_err());
         assert!(comparable(&ours, &AppliedHashAnswer { unknown: true, ..told }).is_err());
+        assert!(comparable(&ours, &AppliedHashAnswer { index: 8, ..told }).is_err());
         let ours = Hash { hash: 5, compacted: 2, revision: 7, current: 8 };
         let told = KvHashAnswer { unknown: false, hash: 6, compacted: 2 };
         assert_eq!(comparable_keys(&ours, &told), Ok(6));

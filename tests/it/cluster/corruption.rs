@@ -128,7 +128,7 @@ async fn a_member_that_goes_another_way_is_named_and_serves_no_more() {
     let ended = comes_true("the stream to end", async || watch.receive().await.err()).await;
     refused::<()>(Err(ended));
     for member in [leader, wrong] {
-        let health = http::get(&cluster.members[member].client_address(), "/health");
+        let health = http::request(&cluster.members[member].client_address(), "GET", "/health");
         assert_eq!(health.status, 503);
         assert_eq!(health.body.trim(), r#"{"health":"false","reason":"ALARM CORRUPT"}"#);
         let errors = cluster.status(member).await.errors;
