@@ -7,7 +7,10 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `FAIL_POINT=wal-written:7` | die, as by `kill -9`, on coming to that place for the seventh time |
+//! | `FAIL_ALTER=word` | store this value with its bytes reversed, as a member would that applies wrongly |
 //! | `STORAGE_SCALE=64` | segments, memory buffers and what is kept of the log are 64 times smaller |
+
+use bytes::Bytes;
 
 macro_rules! points {
     ($($point:ident $name:literal $what:literal)*) => {
@@ -93,6 +96,16 @@ pub fn hit(point: Point) {
     let _ = point;
 }
 
+/// A value as it is to be stored: as it is, unless the environment wants a member that errs.
+#[inline]
+pub fn altered(value: Bytes) -> Bytes {
+    #[cfg(debug_assertions)]
+    if armed::alters(&value) {
+        return value.iter().rev().copied().collect();
+    }
+    value
+}
+
 /// A size of the storage, on the scale the environment asks for.
 #[inline]
 pub fn scaled(size: u64) -> u64 {
@@ -128,6 +141,12 @@ mod armed {
         if *chosen == point && left.fetch_sub(1, Ordering::Relaxed) == 1 {
             die(&format!("fail point {} reached", point.name()));
         }
+    }
+
+    pub(super) fn alters(value: &[u8]) -> bool {
+        static WORD: OnceLock<Option<String>> = OnceLock::new();
+        let word = WORD.get_or_init(|| std::env::var("FAIL_ALTER").ok());
+        word.as_ref().is_some_and(|word| word.as_bytes() == value)
     }
 
     fn parse(text: &str) -> Armed {

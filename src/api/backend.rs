@@ -8,12 +8,12 @@ use tonic::Status;
 
 use super::status;
 use crate::consensus::{self, LinearReader, Node, Proposer};
-use crate::proto::etcdserverpb::Member;
+use crate::proto::etcdserverpb::{AlarmType, Member};
 use crate::state::Reader;
 use crate::state::reader::Hash;
 use crate::telemetry::metrics::Registry;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::{DiskWatch, Lessor};
+use crate::upkeep::{Comparing, DiskWatch, Lessor};
 use crate::watch::Hub;
 
 /// What of the configuration bounds requests.
@@ -83,6 +83,8 @@ pub struct Backend {
     pub disk: DiskWatch,
     /// Lease deadlines.
     pub lessor: Lessor,
+    /// Comparisons with other members.
+    pub comparing: Comparing,
     /// Ids for leases.
     pub ids: RequestIds,
     /// Bounds.
@@ -114,6 +116,11 @@ impl Backend {
             }
         };
         self.node.members().into_iter().map(described).collect()
+    }
+
+    /// Whether an alarm says that this very member holds other data than the cluster.
+    pub fn is_corrupt(&self) -> bool {
+        self.reader.alarms().is_raised(self.member.0, AlarmType::Corrupt)
     }
 
     /// [`Reader::hash_kv`] in its turn, on a thread that may block.

@@ -120,6 +120,20 @@ impl Method {
         Self::ALL.iter().any(|method| method.service() == service)
     }
 
+    /// Whether the answer comes from the data of the member that is asked.
+    pub const fn reads_data(self) -> bool {
+        matches!(
+            self,
+            Self::Range
+                | Self::RangeStream
+                | Self::Txn
+                | Self::Watch
+                | Self::LeaseTimeToLive
+                | Self::LeaseLeases
+                | Self::Snapshot
+        )
+    }
+
     /// Whether a member without a vote answers it.
     pub const fn is_for_learners(self) -> bool {
         // A range is decided by its request: only serializable ones.

@@ -57,6 +57,7 @@ struct HashHeader {
 pub fn router(backend: &Arc<Backend>) -> Router {
     let grpc = Routes::new(backend.node.peers().server())
         .add_service(backend.lessor.server(backend.node.peers().clone()))
+        .add_service(backend.comparing.server(backend.node.peers().clone()))
         .into_axum_router();
     let members = Router::new()
         .route("/members", any(members))

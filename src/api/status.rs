@@ -42,7 +42,7 @@ pub fn of_apply(error: ApplyError) -> Status {
         ApplyError::Compacted => Status::out_of_range(COMPACTED),
         ApplyError::FutureRevision => Status::out_of_range(FUTURE),
         ApplyError::NoSpace => no_space(),
-        ApplyError::Corrupt => Status::data_loss("etcdserver: corrupt cluster"),
+        ApplyError::Corrupt => corrupt(),
         ApplyError::InvalidSortOption => CheckError::InvalidSortOption.into(),
         ApplyError::EmptyKey => CheckError::EmptyKey.into(),
         ApplyError::UnknownOperation => Status::unknown("etcdserver: unknown method"),
@@ -154,6 +154,11 @@ pub fn of_renewal(error: LessorError) -> Status {
 /// The quota is used up.
 pub fn no_space() -> Status {
     Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
+}
+
+/// The members hold different data.
+pub fn corrupt() -> Status {
+    Status::data_loss("etcdserver: corrupt cluster")
 }
 
 /// Nobody leads.

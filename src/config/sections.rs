@@ -243,3 +243,27 @@ pub struct Features {
     /// Whether that remaining life survives a restart.
     pub lease_checkpoint_persist: bool,
 }
+
+/// When members compare what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparisons {
+    /// Before this member serves, if it has served before.
+    pub initial: bool,
+    /// Pause between comparisons of everything; zero is never.
+    pub everything: Duration,
+    /// Whether the hashes that are kept anyway are compared.
+    pub kept: bool,
+    /// Pause between those; more than zero.
+    pub kept_pause: Duration,
+}
+
+impl Default for Comparisons {
+    fn default() -> Self {
+        Self {
+            initial: false,
+            everything: Duration::ZERO,
+            kept: false,
+            kept_pause: Duration::from_secs(60),
+        }
+    }
+}

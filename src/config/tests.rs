@@ -114,6 +114,34 @@ fn every_branch_of_the_tree_is_reached_by_its_flags() {
     assert!(config.features.lease_checkpoint && config.features.lease_checkpoint_persist);
 }
 
+#[test]
+fn comparisons_are_off_until_asked_for_under_any_name() {
+    let usual = run(&[], &[]).unwrap().config.comparisons;
+    assert_eq!(usual, Comparisons::default());
+    assert!(!usual.initial && usual.everything.is_zero() && !usual.kept);
+    let all = Comparisons {
+        initial: true,
+        everything: Duration::from_secs(3600),
+        kept: true,
+        kept_pause: Duration::from_secs(5),
+    };
+    let old = [
+        "--experimental-initial-corrupt-check",
+        "--experimental-corrupt-check-time=1h",
+        "--experimental-compact-hash-check-enabled",
+        "--experimental-compact-hash-check-time=5s",
+    ];
+    let new = [
+        "--feature-gates=InitialCorruptCheck=true,CompactHashCheck=true",
+        "--corrupt-check-time=1h",
+        "--compact-hash-check-time=5s",
+    ];
+    for args in [old.as_slice(), &new] {
+        let loaded = run(args, &[]).unwrap();
+        assert_eq!((loaded.config.comparisons, loaded.warnings), (all, vec![]), "{args:?}");
+    }
+}
+
 /// Arguments, exit code and the `error` as the real etcd 3.5 says it.
 const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
     (&["help"], 1, "'help' is not a valid flag"),
@@ -147,6 +175,11 @@ const SAID_BY_ETCD: &[(&[&str], i32, &str)] = &[
     ),
     (&["--logger="], 1, "unknown logger option \"\""),
     (&["--heartbeat-interval=0"], 1, "--heartbeat-interval must be >0 (set to 0ms)"),
+    (
+        &["--experimental-compact-hash-check-time=0"],
+        1,
+        "--experimental-compact-hash-check-time must be >0 (set to 0s)",
+    ),
     (
         &["--election-timeout", "100"],
         1,
@@ -322,8 +355,6 @@ fn a_setting_of_a_later_step_is_refused_in_one_line_unless_it_is_the_default() {
         &["--proxy=on"],
         &["--enable-v2"],
         &["--auth-token=jwt,sign-method=RS256"],
-        &["--experimental-initial-corrupt-check"],
-        &["--feature-gates=CompactHashCheck=true"],
         &["--enable-distributed-tracing"],
     ] {
         let (code, errors) = faults(args, &[]);

@@ -7,8 +7,8 @@ use super::golang;
 use super::layers::Settings;
 use super::suites;
 use super::{
-    AutoCompaction, Cluster, ClusterState, Config, Features, Log, LogFormat, LogLevel, Member,
-    MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Config, Features, Log, LogFormat, LogLevel,
+    Member, MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
 };
 use crate::types::url::Url;
 
@@ -27,6 +27,7 @@ pub(super) fn build(settings: &Settings, faults: &mut Vec<String>) -> Config {
         log: view.log(faults),
         compaction: view.compaction(faults),
         features: view.features(),
+        comparisons: view.comparisons(),
     }
 }
 
@@ -240,6 +241,15 @@ impl View<'_> {
             retention,
             batch_limit: batch_limit.unwrap_or(usize::MAX),
             sleep_interval: self.time("compaction-sleep-interval"),
+        }
+    }
+
+    fn comparisons(&self) -> Comparisons {
+        Comparisons {
+            initial: self.on("InitialCorruptCheck"),
+            everything: self.time("corrupt-check-time"),
+            kept: self.on("CompactHashCheck"),
+            kept_pause: self.time("compact-hash-check-time"),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::storage::StorageError;
 use crate::storage::wal::WalError;
 use crate::telemetry::logging::LogError;
 use crate::transport::{BindError, TlsError};
+use crate::upkeep::Differs;
 
 /// Every way a start can fail; the room below says what, with its values.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum ServerError {
     /// The first proposals.
     #[error("cannot publish this member: {0}")]
     Publish(#[from] ProposeError),
+    /// What this member holds.
+    #[error(transparent)]
+    Differs(#[from] Differs),
     /// Sockets.
     #[error(transparent)]
     Bind(#[from] BindError),

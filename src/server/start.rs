@@ -24,7 +24,8 @@ use crate::transport::Credentials;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 use crate::upkeep::{
-    AutoCompaction, DiskParts, DiskWatch, Lessor, LessorParts, QuotaParts, QuotaWatch, publish,
+    AutoCompaction, Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts,
+    QuotaParts, QuotaWatch, publish,
 };
 use crate::watch::Hub;
 
@@ -82,6 +83,7 @@ pub(super) async fn start(
         // written to; ARCHITECTURE.md goes through what a crash leaves on either side of this line.
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
+    let served_before = !plan.is_new();
     let node = Node::start(consensus::Parts {
         identity: peer_identity(config, identity, peer_credentials),
         beginning: plan.beginning(config),
@@ -107,6 +109,9 @@ pub(super) async fn start(
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Without the others there may never be a leader.
     bound.serve_peers(&peer::router(&backend), supervisor)?;
+    if served_before {
+        compare_first(config, &backend).await?;
+    }
     publish_self(config, &node, &reader, supervisor).await?;
     let credentials = bound.credentials();
     certificates::start(credentials.clone(), supervisor);
@@ -122,6 +127,20 @@ pub(super) async fn start(
         member: identity.member,
         election_timeout: config.member.election_timeout,
     })
+}
+
+/// Whether this member holds what the others do, before it answers anybody; if that is wanted.
+async fn compare_first(config: &Config, backend: &Backend) -> Result<(), ServerError> {
+    if !config.comparisons.initial {
+        return Ok(());
+    }
+    tokio::select! {
+        compared = backend.comparing.before_serving(backend.limits.request_timeout()) => {
+            Ok(compared?)
+        }
+        // Whoever runs the node learns of it next.
+        () = backend.node.removed() => Ok(()),
+    }
 }
 
 /// How the other members know this one.
@@ -284,6 +303,16 @@ fn watch_disk(config: &Config, parts: &Shared<'_>) -> DiskWatch {
     })
 }
 
+fn compare(config: &Config, parts: &Shared<'_>) -> Comparing {
+    Comparing::start(ComparisonParts {
+        node: parts.node.clone(),
+        reader: parts.reader.clone(),
+        proposer: parts.node.proposer(),
+        when: config.comparisons,
+        supervisor: parts.supervisor.clone(),
+    })
+}
+
 /// The jobs that look after the state.
 fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
     AutoCompaction {
@@ -348,6 +377,7 @@ fn backend(
         hub: Hub::start(parts.reader.clone(), parts.supervisor, parts.registry),
         disk: watch_disk(config, parts),
         lessor: start_upkeep(config, parts),
+        comparing: compare(config, parts),
         ids: RequestIds::new(identity.member, started),
         limits: Limits {
             max_request_bytes: member.max_request_bytes,

@@ -53,6 +53,7 @@ impl Machine {
     /// Tells everybody that everything is another.
     fn show(&mut self) {
         let marks = self.tables.compactions;
+        self.shared.trail.restart(self.facts.rolling.at(self.facts.progress.applied));
         self.publish();
         // After the state, as with every batch: whoever is woken finds what it was woken for.
         self.shared.recent.restart(self.facts.progress.revision, marks.scheduled);

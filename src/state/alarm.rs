@@ -26,6 +26,11 @@ impl Alarms {
         self.raised.iter().any(|(_, alarm)| *alarm == kind as i32)
     }
 
+    /// Whether a member has this alarm.
+    pub fn is_raised(&self, member: u64, kind: AlarmType) -> bool {
+        self.raised.contains(&(member, kind as i32))
+    }
+
     /// Raises an alarm, here and in the batch; raising it again changes nothing.
     pub(in crate::state) fn raise(
         &mut self,
@@ -87,5 +92,8 @@ mod tests {
         assert_eq!(members(AlarmType::None), [2, 5, 9]);
         assert_eq!(members(AlarmType::Nospace), [2, 9]);
         assert!(alarms.any(AlarmType::Corrupt));
+        assert!(
+            alarms.is_raised(5, AlarmType::Corrupt) && !alarms.is_raised(5, AlarmType::Nospace)
+        );
     }
 }

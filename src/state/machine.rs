@@ -25,7 +25,9 @@ use super::quota;
 use super::reader::Reader;
 use super::receiver::Intake;
 use super::retired::Retired;
+use super::rolling::AppliedHash;
 use super::shared::{Published, Shared};
+use super::trail::Trail;
 use crate::failpoint::{self, Point};
 use crate::storage::engine::{Batch, Engine};
 use crate::telemetry::metrics::Registry;
@@ -86,6 +88,7 @@ impl Machine {
         let (revision, compacted) = (facts.progress.revision, tables.compactions.scheduled);
         let shared = Arc::new(Shared {
             published: ArcSwap::from_pointee(snapshot(&tables, &facts)),
+            trail: Trail::new(facts.rolling.at(facts.progress.applied)),
             leases: Arc::clone(&tables.leases),
             lease_events: broadcast::Sender::new(LEASE_EVENTS),
             recent: Recent::new(revision, compacted, options.recent_bytes),
@@ -142,7 +145,7 @@ impl Machine {
         let mut changes = Changes::new(self.engine.batch(), self.facts.rolling);
         let compacted = self.tables.compactions.scheduled;
         let mut outcomes = Vec::with_capacity(entries.len());
-        let mut moved = false;
+        let mut passed = Vec::with_capacity(entries.len());
         let early = Meter::new(EARLY_BYTES);
         for entry in entries {
             if !self.follows(entry.index)? {
@@ -154,12 +157,12 @@ impl Machine {
             self.facts.progress.applied = entry.index;
             self.facts.progress.log_id = entry.log_id;
             self.facts.started = true;
-            moved = true;
+            passed.push(changes.rolling.at(entry.index));
         }
-        if moved {
+        if !passed.is_empty() {
             let (batch, rolling) = changes.into_parts();
             self.facts.rolling = rolling;
-            self.commit(batch)?;
+            self.commit(batch, &passed)?;
         }
         if self.tables.compactions.scheduled > compacted {
             self.shared.recent.compacted_to(self.tables.compactions.scheduled);
@@ -209,7 +212,7 @@ impl Machine {
     }
 
     /// Commits what was staged, then shows it: readers never see what could still be lost.
-    fn commit(&mut self, mut batch: Batch) -> Result<(), StateError> {
+    fn commit(&mut self, mut batch: Batch, passed: &[AppliedHash]) -> Result<(), StateError> {
         self.tables.writer.flush(&mut batch);
         self.facts.progress.revision = self.tables.writer.visible();
         self.facts.progress.live = self.tables.writer.live();
@@ -219,6 +222,7 @@ impl Machine {
         self.write(batch)?;
         failpoint::hit(Point::ApplyCommitted);
         let events = self.tables.writer.committed();
+        self.shared.trail.add(passed);
         self.publish();
         self.shared.metrics.events(&events);
         self.shared.recent.push(events);

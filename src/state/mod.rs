@@ -32,6 +32,7 @@ pub mod receiver;
 mod retired;
 mod rolling;
 mod shared;
+mod trail;
 
 pub use command::{Entry, Payload};
 pub use error::{ApplyError, ReadError, StateError};

@@ -159,6 +159,17 @@ impl Reader {
         self.shared.published.load().hash
     }
 
+    /// The hash over everything applied up to an entry; `None` if that is not among the newest ones,
+    /// of which some thousand are remembered.
+    pub fn applied_hash_at(&self, applied: u64) -> Option<AppliedHash> {
+        self.shared.trail.at(applied)
+    }
+
+    /// The oldest entry for which [`Self::applied_hash_at`] knows the hash.
+    pub fn oldest_applied_hash(&self) -> u64 {
+        self.shared.trail.oldest()
+    }
+
     /// How many keys are live, and how many records the index refers to.
     pub fn key_counts(&self) -> (u64, u64) {
         let state = self.shared.published.load();

@@ -14,6 +14,7 @@ use super::mvcc::read::View;
 use super::mvcc::recent::Recent;
 use super::mvcc::record::Records;
 use super::rolling::AppliedHash;
+use super::trail::Trail;
 
 /// The state after one batch; replaced as a whole, so that a reader sees one revision, and records that
 /// belong to it.
@@ -40,6 +41,8 @@ impl Published {
 pub(super) struct Shared {
     /// The only place where a new state becomes visible.
     pub(super) published: ArcSwap<Published>,
+    /// The hashes of the newest entries.
+    pub(super) trail: Trail,
     pub(super) leases: Arc<Leases>,
     pub(super) lease_events: broadcast::Sender<LeaseEvent>,
     pub(super) recent: Recent,

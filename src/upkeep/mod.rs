@@ -1,8 +1,10 @@
 //! Jobs that look at the state and propose: ending leases, compacting history, raising the alarm
-//! about space, watching the disks, publishing what the member is. All but the last run only while this member leads
+//! about space, watching the disks, comparing members, publishing what the member is. All but the last run only while this member leads
 //! or concern this member alone; none of them touches the state itself.
 
+mod alarm;
 mod compaction;
+mod corruption;
 mod deadlines;
 pub mod disk;
 mod lessor;
@@ -11,6 +13,7 @@ pub mod publish;
 mod quota;
 
 pub use compaction::AutoCompaction;
+pub use corruption::{CheckService, Comparing, ComparisonParts, Differs};
 pub use lessor::{LeaseService, Lessor, LessorError, LessorParts, TimeLeft, min_lease_ttl};
 #[cfg(test)]
 mod tests;

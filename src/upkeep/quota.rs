@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::alarm;
 use crate::consensus::Proposer;
-use crate::proto::etcdserverpb::alarm_request::AlarmAction;
-use crate::proto::etcdserverpb::{AlarmRequest, AlarmType};
-use crate::proto::internal::request::Op;
+use crate::proto::etcdserverpb::AlarmType;
 use crate::state::Reader;
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::Registry;
@@ -72,28 +71,12 @@ async fn run(parts: QuotaParts, refused: Arc<Notify>) {
             () = refused.notified() => true,
             _ = interval.tick() => is_full(&parts),
         };
-        let raised = parts.reader.alarms().list(AlarmType::Nospace);
-        if full && !raised.iter().any(|alarm| alarm.member_id == parts.id.0) {
-            raise(&parts).await;
+        if full && !parts.reader.alarms().is_raised(parts.id.0, AlarmType::Nospace) {
+            alarm::raise(&parts.proposer, parts.id, AlarmType::Nospace).await;
         }
     }
 }
 
 fn is_full(parts: &QuotaParts) -> bool {
     parts.reader.quota_used() >= parts.reader.quota()
-}
-
-async fn raise(parts: &QuotaParts) {
-    let request = AlarmRequest {
-        action: AlarmAction::Activate as i32,
-        member_id: parts.id.0,
-        alarm: AlarmType::Nospace as i32,
-    };
-    match parts.proposer.propose(Op::Alarm(request)).await {
-        Ok(outcome) if outcome.result.is_ok() => {
-            tracing::warn!(alarm = "NOSPACE", from = %parts.id, "alarm raised");
-        }
-        Ok(outcome) => tracing::warn!(error = ?outcome.result, "failed to raise alarm"),
-        Err(error) => tracing::warn!(%error, "failed to raise alarm"),
-    }
 }

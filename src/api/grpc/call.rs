@@ -9,6 +9,7 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Response};
 use prost::Message;
+use tokio::sync::watch as channel;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
@@ -224,15 +225,15 @@ impl Ticket {
         M: Message + Unpin + 'static,
         S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
     {
-        let ending = ending(Arc::clone(&self.shared), self.terms);
+        let ending = ending(Arc::clone(&self.shared), self.meter.method, self.terms);
         let room = Room::new(self.account, self.charge, self.shared.budget.clone());
         respond(Body::Stream(Box::pin(Messages::new(source, self.meter, room, ending))))
     }
 }
 
-/// Resolves when a stream must end for a reason of its own: its time is up, its leader is lost, the
-/// server stops.
-fn ending(shared: Arc<Shared>, terms: Terms) -> BoxFuture<'static, Status> {
+/// Resolves when a stream must end for a reason of its own: its time is up, its leader is lost, what it
+/// tells is wrong, the server stops.
+fn ending(shared: Arc<Shared>, method: Method, terms: Terms) -> BoxFuture<'static, Status> {
     Box::pin(async move {
         let deadline = async {
             match terms.deadline {
@@ -240,18 +241,22 @@ fn ending(shared: Arc<Shared>, terms: Terms) -> BoxFuture<'static, Status> {
                 None => std::future::pending().await,
             }
         };
-        let mut leaderless = shared.leaderless.clone();
-        let leader_lost = async {
-            if !terms.needs_leader || leaderless.wait_for(|lost| *lost).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
+        let leader_lost = comes_true(terms.needs_leader, shared.leaderless.clone());
+        let corrupt = comes_true(method.reads_data(), shared.corrupt.clone());
         tokio::select! {
             () = deadline => status::deadline_exceeded(),
             () = leader_lost => status::no_leader(),
+            () = corrupt => status::corrupt(),
             () = shared.serving.stopped() => status::stopped(),
         }
     })
+}
+
+/// Resolves once a fact is there; never if it does not matter, or if nobody looks any more.
+async fn comes_true(matters: bool, mut fact: channel::Receiver<bool>) {
+    if !matters || fact.wait_for(|there| *there).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ struct Shared {
     budget: Budget,
     /// Whether there has been no leader for long.
     leaderless: channel::Receiver<bool>,
+    /// Whether this member holds other data than the cluster.
+    corrupt: channel::Receiver<bool>,
     serving: Stop,
     clock: Clock,
 }
@@ -72,16 +74,17 @@ impl Grpc {
     /// The services of a member.
     pub fn start(backend: Arc<Backend>, supervisor: &Supervisor) -> Self {
         let (lost, leaderless) = channel::channel(false);
-        supervisor.spawn("leader-watch", Stage::Serving, {
+        let (wrong, corrupt) = channel::channel(false);
+        supervisor.spawn("stream-watch", Stage::Serving, {
             let (backend, stop) = (Arc::clone(&backend), supervisor.stop_token(Stage::Serving));
-            async move { look_for_leader(&backend, &lost, &stop).await }
+            async move { look_after_streams(&backend, &lost, &wrong, &stop).await }
         });
         let limits = backend.limits;
         let metrics = Metrics::new(&backend.registry, limits.extensive_metrics);
         let budget = Budget::new(limits.range_bytes_in_flight, Clock);
         let serving = supervisor.stop_token(Stage::Serving);
         let clock = Clock;
-        let shared = Shared { backend, metrics, budget, leaderless, serving, clock };
+        let shared = Shared { backend, metrics, budget, leaderless, corrupt, serving, clock };
         Self { shared: Arc::new(shared) }
     }
 
@@ -127,6 +130,9 @@ impl Grpc {
         }
         if terms.needs_leader && now.leader.is_none() {
             return Err(status::no_leader());
+        }
+        if method.reads_data() && self.shared.backend.is_corrupt() {
+            return Err(status::corrupt());
         }
         Ok(())
     }
@@ -198,8 +204,14 @@ where
     }
 }
 
-/// Tells streams when there has been no leader for some looks in a row.
-async fn look_for_leader(backend: &Backend, lost: &channel::Sender<bool>, stop: &Stop) {
+/// Tells streams when there has been no leader for some looks in a row, and when what they would tell
+/// is not what the cluster holds.
+async fn look_after_streams(
+    backend: &Backend,
+    lost: &channel::Sender<bool>,
+    wrong: &channel::Sender<bool>,
+    stop: &Stop,
+) {
     let pause = backend.limits.election_timeout.max(Duration::from_millis(10));
     let mut misses = 0;
     loop {
@@ -211,5 +223,7 @@ async fn look_for_leader(backend: &Backend, lost: &channel::Sender<bool>, stop: 
         misses = if leaderless { misses + 1 } else { 0 };
         let long = misses >= LEADERLESS_LOOKS;
         lost.send_if_modified(|lost| std::mem::replace(lost, long) != long);
+        let corrupt = backend.is_corrupt();
+        wrong.send_if_modified(|wrong| std::mem::replace(wrong, corrupt) != corrupt);
     }
 }

@@ -17,6 +17,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::{Body, Grpc};
 use crate::api::{Backend, Health, Limits};
+use crate::config::Comparisons;
 use crate::consensus::Settings;
 use crate::consensus::tests::Running;
 use crate::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -36,7 +37,7 @@ use crate::proto::health::health_client::HealthClient;
 use crate::storage::space::Space;
 use crate::types::clock::Clock;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::{DiskParts, DiskWatch, Lessor, LessorParts};
+use crate::upkeep::{Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts};
 use crate::watch::Hub;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -121,6 +122,13 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         registry: running.registry.clone(),
         clock: Clock,
     });
+    let comparing = Comparing::start(ComparisonParts {
+        node: node.clone(),
+        reader: reader.clone(),
+        proposer: node.proposer(),
+        when: Comparisons::default(),
+        supervisor: running.supervisor.clone(),
+    });
     Backend {
         cluster: ClusterId(0xc1),
         member: MemberId(0x8e9e_05c5_2164_694d),
@@ -130,6 +138,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         node,
         reader,
         lessor,
+        comparing,
         ids: RequestIds::new(MemberId(1), 1),
         limits: Limits {
             max_request_bytes: 1536 << 10,
@@ -351,5 +360,52 @@ async fn leases_are_granted_renewed_and_looked_at() {
     assert!(known.granted_ttl == 100 && (98..=100).contains(&known.ttl));
     let unknown = client.lease_time_to_live(look(9)).await.unwrap().into_inner();
     assert_eq!((unknown.ttl, unknown.granted_ttl), (-1, 0));
+    member.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_holds_the_wrong_data_tells_none_of_it() {
+    let member = Member::start().await;
+    member.put("k", "v").await;
+    let mut stream = WatchClient::new(member.client())
+        .watch(futures::stream::iter([create(WatchCreateRequest {
+            key: "k".into(),
+            ..Default::default()
+        })]))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(message(&mut stream).await.created);
+    let mut care = MaintenanceClient::new(member.client());
+    let of = |member_id| AlarmRequest { action: 1, member_id, alarm: 2 };
+    let corrupt = (Code::DataLoss, "etcdserver: corrupt cluster".to_owned());
+    let put = || PutRequest { key: "k".into(), ..Default::default() };
+
+    // As long as it may be another one, reads go on.
+    for other in [0, 5] {
+        care.alarm(of(other)).await.unwrap();
+        assert_eq!(words(member.kv().put(put()).await), corrupt);
+        let read = member.kv().range(range("k", "")).await.unwrap().into_inner();
+        assert_eq!(read.kvs[0].value, "v");
+    }
+    let own = 0x8e9e_05c5_2164_694d;
+    care.alarm(of(own)).await.unwrap();
+    let stale = RangeRequest { serializable: true, ..range("k", "") };
+    for read in [range("k", ""), stale] {
+        assert_eq!(words(member.kv().range(read).await), corrupt);
+    }
+    assert_eq!(words(member.kv().txn(TxnRequest::default()).await), corrupt);
+    let look = LeaseTimeToLiveRequest { id: 7, keys: true };
+    let mut lease = LeaseClient::new(member.client());
+    assert_eq!(words(lease.lease_time_to_live(look).await), corrupt);
+    assert_eq!(words(timeout(LONG, stream.message()).await.unwrap()), corrupt);
+    // Whoever looks for the reason is answered.
+    assert!(care.status(StatusRequest {}).await.unwrap().into_inner().errors.len() == 3);
+    assert!(care.hash_kv(HashKvRequest { revision: 0 }).await.is_ok());
+    for cleared in [0, 5, own] {
+        care.alarm(AlarmRequest { action: 2, ..of(cleared) }).await.unwrap();
+    }
+    member.kv().put(put()).await.unwrap();
+    assert_eq!(member.kv().range(range("k", "")).await.unwrap().into_inner().kvs[0].value, "");
     member.running.stop().await;
 }

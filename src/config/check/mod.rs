@@ -38,6 +38,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
     timers(config, found);
     advertised(settings, found);
     leases(settings, config, found);
+    comparisons(settings, config, found);
     tls(config, found);
     suites(settings, config, found);
     limits(config, found);
@@ -154,6 +155,14 @@ fn leases(settings: &Settings, config: &Config, found: &mut Findings) {
         "enabling feature gate LeaseCheckpointPersist requires enabling feature gate \
          LeaseCheckpoint"
     });
+}
+
+fn comparisons(settings: &Settings, config: &Config, found: &mut Findings) {
+    if config.comparisons.kept_pause.is_zero() {
+        let given = settings.given_as("compact-hash-check-time");
+        let name = given.map_or("compact-hash-check-time", |given| given.spelt.as_str());
+        found.fault(format!("--{name} must be >0 (set to 0s)"));
+    }
 }
 
 fn tls(config: &Config, found: &mut Findings) {

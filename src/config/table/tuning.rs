@@ -2,7 +2,6 @@
 
 use super::{Kind, Setting, Stage};
 
-const CHECKS: &str = "comparing data between members";
 const NO_BLOCKING: &str = "defragmentation never blocks here";
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -67,18 +66,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "corrupt-check-time",
         Kind::Duration,
         "0s",
-        "Pause between comparisons of all members' data.",
+        "Pause between comparisons of everything members hold, for which each reads it all; 0 is never.",
     )
-    .old(&["experimental-corrupt-check-time"])
-    .later(CHECKS),
+    .old(&["experimental-corrupt-check-time"]),
     Setting::new(
         "compact-hash-check-time",
         Kind::Duration,
         "1m0s",
-        "Pause between comparisons of compaction hashes.",
+        "Pause between comparisons of the hashes members keep; see CompactHashCheck.",
     )
-    .old(&["experimental-compact-hash-check-time"])
-    .later(CHECKS),
+    .old(&["experimental-compact-hash-check-time"]),
     Setting::new(
         "downgrade-check-time",
         Kind::Duration,
@@ -124,11 +121,13 @@ pub(super) const GATES: &[Setting] = &[
     gate("FastLeaseKeepAlive", Stage::Beta, "Answer lease renewals without waiting for the log.")
         .idle("renewals never wait for the log here"),
     gate("InitialCorruptCheck", Stage::Alpha, "Compare data with other members before serving.")
-        .old(&["experimental-initial-corrupt-check"])
-        .later(CHECKS),
-    gate("CompactHashCheck", Stage::Alpha, "Compare compaction hashes between members.")
-        .old(&["experimental-compact-hash-check-enabled"])
-        .later(CHECKS),
+        .old(&["experimental-initial-corrupt-check"]),
+    gate(
+        "CompactHashCheck",
+        Stage::Alpha,
+        "Compare the hashes that members keep as they apply: costs next to nothing, needs no compaction.",
+    )
+    .old(&["experimental-compact-hash-check-enabled"]),
     gate("SetMemberLocalAddr", Stage::Alpha, "Dial members from the advertised address.")
         .later("connections to other members"),
     gate("PriorityRequest", Stage::Alpha, "Let some requests pass others.")

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Apply;
+use crate::failpoint;
 use crate::proto::etcdserverpb::{
     DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
 };
@@ -41,7 +42,7 @@ impl Apply<'_> {
         let before = self.live(&request.key);
         let value = match before {
             Some(meta) if request.ignore_value => self.record(meta)?.value,
-            _ => request.value.clone(),
+            _ => failpoint::altered(request.value.clone()),
         };
         let prev_kv = match before {
             Some(meta) if request.prev_kv => self.previous(meta)?,

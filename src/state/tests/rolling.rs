@@ -139,3 +139,29 @@ fn where_an_earlier_release_was_at_work_it_begins_anew() {
     change(&store, Some(&old));
     assert_eq!(hash(&store.reopen()), AppliedHash { applied: 20, since: 20, hash: 0 });
 }
+
+#[test]
+fn the_hash_at_an_earlier_entry_is_remembered_until_the_state_is_another() {
+    let (mut leader, mut member) = (Store::new(), Store::member());
+    let mut log = log();
+    let rest = log.split_off(50);
+    let mut expected = Vec::new();
+    let mut single = Store::new();
+    for one in log.iter().chain(&rest) {
+        single.machine.apply(vec![one.clone()]).unwrap();
+        expected.push(hash(&single));
+    }
+    leader.machine.apply(log).unwrap();
+    for entry in &expected[..50] {
+        assert_eq!(leader.reader.applied_hash_at(entry.applied), Some(*entry));
+    }
+    assert_eq!(leader.reader.applied_hash_at(51), None);
+    let received = receive(&member, &leader);
+    member.machine.adopt(received).unwrap();
+    member.machine.apply(rest).unwrap();
+    assert_eq!(member.reader.oldest_applied_hash(), 50);
+    assert_eq!(member.reader.applied_hash_at(49), None);
+    for entry in &expected[49..] {
+        assert_eq!(member.reader.applied_hash_at(entry.applied), Some(*entry));
+    }
+}

@@ -1,9 +1,11 @@
 //! Members, status, alarms and health: what dashboards and operators ask.
 
 use etcd::proto::etcdserverpb::cluster_client::ClusterClient;
+use etcd::proto::etcdserverpb::request_op::Request;
 use etcd::proto::etcdserverpb::{
-    AlarmRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, LeaseGrantRequest,
-    LeaseRevokeRequest, MemberListRequest, RangeRequest, StatusRequest,
+    AlarmRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest,
+    LeaseGrantRequest, LeaseRevokeRequest, MemberListRequest, RangeRequest, RequestOp,
+    StatusRequest, TxnRequest,
 };
 use etcd::proto::health::HealthCheckRequest;
 use etcd::proto::health::health_client::HealthClient;
@@ -15,6 +17,7 @@ side_by_side!(members_and_status, play_members);
 side_by_side!(health_service, play_health);
 side_by_side!(alarms, play_alarms);
 side_by_side!(without_space, play_without_space);
+side_by_side!(corrupt, play_corrupt);
 
 const GET: i32 = 0;
 const ACTIVATE: i32 = 1;
@@ -113,4 +116,46 @@ async fn play_without_space(session: &mut Session) {
     alarm(session, DEACTIVATE, 7, NOSPACE).await;
     let answer = session.kv.put(put("a", "3")).await;
     session.keep("put", answer);
+}
+
+/// Under the alarm about differing members nothing is written; what is there can be read and looked at.
+async fn play_corrupt(session: &mut Session) {
+    session.kv.put(put("a", "1")).await.unwrap();
+    session.lease.lease_grant(LeaseGrantRequest { id: 5, ttl: 600 }).await.unwrap();
+    for member in [0, 7] {
+        alarm(session, ACTIVATE, member, CORRUPT).await;
+        errors(session).await;
+        let answer = session.kv.put(put("a", "2")).await;
+        session.keep("put", answer);
+        let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
+        let answer = session.kv.delete_range(delete).await;
+        session.keep("delete", answer);
+        let read = TxnRequest { success: vec![reading("a")], ..TxnRequest::default() };
+        let answer = session.kv.txn(read.clone()).await;
+        session.keep("reading txn", answer);
+        let write = RequestOp { request: Some(Request::RequestPut(put("a", "3"))) };
+        let answer = session.kv.txn(TxnRequest { success: vec![write], ..read }).await;
+        session.keep("writing txn", answer);
+        let answer = session.kv.compact(CompactionRequest { revision: 1, physical: false }).await;
+        session.keep("compact", answer);
+        let answer = session.lease.lease_grant(LeaseGrantRequest { id: 6, ttl: 600 }).await;
+        session.keep("grant", answer);
+        let answer = session.lease.lease_revoke(LeaseRevokeRequest { id: 5 }).await;
+        session.keep("revoke", answer);
+        for serializable in [false, true] {
+            let range = RangeRequest { key: "a".into(), serializable, ..RangeRequest::default() };
+            let answer = session.kv.range(range).await;
+            session.keep("range", answer);
+        }
+        let answer = session.maintenance.hash_kv(HashKvRequest { revision: 0 }).await;
+        session.keep("hash", answer);
+        alarm(session, DEACTIVATE, member, CORRUPT).await;
+    }
+    let answer = session.kv.put(put("a", "4")).await;
+    session.keep("put", answer);
+}
+
+fn reading(key: &str) -> RequestOp {
+    let range = RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() };
+    RequestOp { request: Some(Request::RequestRange(range)) }
 }
