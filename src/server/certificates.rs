@@ -12,16 +12,17 @@ use crate::types::clock::Clock;
 /// Connections look by themselves, once a second; this is for a server nobody connects to.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Starts looking, if there is anything to look after.
-pub(super) fn start(credentials: Vec<Credentials>, supervisor: &Supervisor) {
+/// Starts looking, if there is anything to look after; gives it back.
+pub(super) fn start(credentials: Vec<Credentials>, supervisor: &Supervisor) -> Vec<Credentials> {
     if credentials.is_empty() {
-        return;
+        return credentials;
     }
+    let watched = credentials.clone();
     let stop = supervisor.stop_token(Stage::Upkeep);
     supervisor.spawn("certificates", Stage::Upkeep, async move {
         let mut announced = Announced::default();
         loop {
-            for held in &credentials {
+            for held in &watched {
                 held.refresh();
                 for warning in announced.due(&held.live().expiries, Clock.unix()) {
                     tracing::warn!("{warning}");
@@ -33,6 +34,7 @@ pub(super) fn start(credentials: Vec<Credentials>, supervisor: &Supervisor) {
             }
         }
     });
+    credentials
 }
 
 /// What was said of each file already.

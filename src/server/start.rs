@@ -61,8 +61,7 @@ pub(super) async fn start(
     supervisor: &Supervisor,
     notifier: &Arc<Notifier>,
 ) -> Result<Running, ServerError> {
-    let registry = Registry::new();
-    describe(&registry);
+    let registry = registry();
     let member = &config.member;
     let mut data_dir = DataDir::open(&member.data_dir, member.wal_dir.as_deref())?;
     // Before the log is touched: a port that is taken should not cost a founded cluster.
@@ -78,12 +77,12 @@ pub(super) async fn start(
     announce(identity, &registry);
     let stores = Stores { data_dir: &data_dir, space: &space };
     let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
-    if plan.is_new() {
+    let served_before = !plan.is_new();
+    if !served_before {
         // Before the member can write a vote or an entry, and after log and state are there to be
         // written to; ARCHITECTURE.md goes through what a crash leaves on either side of this line.
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
-    let served_before = !plan.is_new();
     let node = Node::start(consensus::Parts {
         identity: peer_identity(config, identity, peer_credentials),
         beginning: plan.beginning(config),
@@ -109,12 +108,9 @@ pub(super) async fn start(
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Without the others there may never be a leader.
     bound.serve_peers(&peer::router(&backend), supervisor)?;
-    if served_before {
-        compare_first(config, &backend).await?;
-    }
+    compare_first(config, served_before, &backend).await?;
     publish_self(config, &node, &reader, supervisor).await?;
-    let credentials = bound.credentials();
-    certificates::start(credentials.clone(), supervisor);
+    let credentials = certificates::start(bound.credentials(), supervisor);
     watchdog::start(notifier, node.linear(), supervisor);
     bound.serve(&backend, config, supervisor)?;
     notifier.ready("serving");
@@ -130,8 +126,12 @@ pub(super) async fn start(
 }
 
 /// Whether this member holds what the others do, before it answers anybody; if that is wanted.
-async fn compare_first(config: &Config, backend: &Backend) -> Result<(), ServerError> {
-    if !config.comparisons.initial {
+async fn compare_first(
+    config: &Config,
+    served_before: bool,
+    backend: &Backend,
+) -> Result<(), ServerError> {
+    if !(served_before && config.comparisons.initial) {
         return Ok(());
     }
     tokio::select! {
@@ -153,11 +153,13 @@ fn peer_identity(
     PeerIdentity::new(identity.cluster, identity.member, credentials, patience)
 }
 
-/// Facts that metrics carry as labels.
-fn describe(registry: &Registry) {
+/// The metrics, with the facts they carry as labels.
+fn registry() -> Registry {
+    let registry = Registry::new();
     registry.watch_process();
     let version = crate::types::version::ETCD_API;
     registry.fact("etcd_server_version", "Which version is running.", "server_version", version);
+    registry
 }
 
 fn announce(identity: Identity, registry: &Registry) {
