@@ -159,9 +159,6 @@ impl Writer {
         if self.unzeroed && self.spares.is_ready() {
             self.advance(0)?;
         }
-        if let Some(committed) = committed {
-            self.mark(Kind::Committed, &committed)?;
-        }
         for call in calls {
             match call {
                 Call::Append(frames) => {
@@ -191,6 +188,11 @@ impl Writer {
                     self.changes.push(Change::Purge(self.marks.extent.first()));
                 }
             }
+        }
+        // Behind the entries, because it may speak of them: a write that is cut short must not leave the
+        // mark alone.
+        if let Some(committed) = committed {
+            self.mark(Kind::Committed, &committed)?;
         }
         self.flush(self.fsync)
     }
