@@ -130,31 +130,35 @@ impl SimDisk {
         Self::with(&self.world, self.member, fresh(&names, |content| self.left_of(content)))
     }
 
-    /// What a power cut leaves of a file.
+    /// What a power cut leaves of a file. A sector gets to the disk as it was at some moment: with a
+    /// write, everything written to the same sector before is there too.
     fn left_of(&self, content: &Content) -> Vec<u8> {
         self.world.count("unsynced_writes", content.unsafe_yet.len());
         let mut left = content.safe.clone();
-        for change in &content.unsafe_yet {
+        let mut newest = BTreeMap::new();
+        for (number, change) in content.unsafe_yet.iter().enumerate() {
             match (change, self.world.below(3)) {
                 (_, 0) => {}
-                (Change::Bytes(offset, bytes), 1) => self.tear(&mut left, *offset, bytes),
-                (change, _) => change.make(&mut left),
+                (Change::Size(_), _) => change.make(&mut left),
+                (Change::Bytes(offset, bytes), fate) => {
+                    for (sector, _) in sectors(*offset, bytes) {
+                        if fate == 2 || self.world.chance(500) {
+                            newest.insert(sector, number);
+                        }
+                    }
+                }
+            }
+        }
+        for (number, change) in content.unsafe_yet.iter().enumerate() {
+            let Change::Bytes(offset, bytes) = change else { continue };
+            for (sector, part) in sectors(*offset, bytes) {
+                if newest.get(&sector).is_some_and(|newest| number <= *newest) {
+                    let at = (*offset).max(sector * SECTOR);
+                    Change::Bytes(at, part.to_vec()).make(&mut left);
+                }
             }
         }
         left
-    }
-
-    /// Sector by sector a write gets to the disk or not.
-    fn tear(&self, left: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-        let mut at = 0;
-        while at < bytes.len() {
-            let border = (offset + at + 1).next_multiple_of(SECTOR) - offset;
-            let end = border.min(bytes.len());
-            if self.world.chance(500) {
-                Change::Bytes(offset + at, bytes[at..end].to_vec()).make(left);
-            }
-            at = end;
-        }
     }
 
     fn works(&self) -> io::Result<()> {
@@ -183,6 +187,18 @@ impl SimDisk {
         state.unsafe_yet.push(naming);
         Ok(())
     }
+}
+
+/// The parts of a write with the numbers of the sectors they belong to.
+fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let sector = (offset + at) / SECTOR;
+        let end = ((sector + 1) * SECTOR - offset).min(bytes.len());
+        let part = bytes.get(at..end).filter(|part| !part.is_empty())?;
+        at = end;
+        Some((sector, part))
+    })
 }
 
 /// The same names with contents of their own, all of them safe.

@@ -28,7 +28,7 @@ static __thread uint64_t passed; /* ns */
 
 /* For a look at what else has happened. Without it, who looks at the clock again and again until a
  * moment has come would look for ever. */
-#define GLANCE 2000
+#define GLANCE 100000
 
 static uint64_t next_chance(void) {
     if (!chance) {

@@ -69,9 +69,11 @@ fn promises_that_are_broken_are_found_out() {
     let signs: [(&str, &[&str]); 2] =
         [("answers", &["lost:", "no register", "does not start"]), ("reads", &["no register"])];
     for (broken, signs) in signs {
-        let found = (1..=30).find_map(|seed| play_broken(seed, broken).err());
-        let found = found.unwrap_or_else(|| panic!("nobody noticed the broken {broken}"));
-        assert!(signs.iter().any(|sign| found.contains(sign)), "{broken}: {found}");
+        let found = (1..=30).any(|seed| {
+            let said = play_broken(seed, broken).err().unwrap_or_default();
+            signs.iter().any(|sign| said.contains(sign))
+        });
+        assert!(found, "nobody noticed the broken {broken}");
     }
 }
 
