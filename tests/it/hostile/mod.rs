@@ -43,11 +43,6 @@ fn peak(server: &Server) -> usize {
     memory(server, "VmHWM:")
 }
 
-/// What it has now.
-fn resident(server: &Server) -> usize {
-    memory(server, "VmRSS:")
-}
-
 fn memory(server: &Server, field: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.process.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
