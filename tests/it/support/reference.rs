@@ -55,7 +55,7 @@ pub(crate) fn goreman() -> Option<PathBuf> {
         "ETCD_GOREMAN_REQUIRED=1 but neither ETCD_GOREMAN nor target/tools/goreman is a program"
     );
     if found.is_none() {
-        eprintln!("SKIPPED: what goreman runs (go install github.com/mattn/goreman@v0.3.15)");
+        eprintln!("SKIPPED: what goreman runs (`.ci/run test` builds it from tests/goreman)");
     }
     found
 }
