@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::member::{Death, ELECTION, Pace, id};
+use super::member::{Death, ELECTION, Pace};
 use super::network::Weather;
 use super::run::Cluster;
 
@@ -23,9 +23,10 @@ enum Trouble {
     DiskIsSlow,
     LeadershipMoves,
     LeaderStops,
+    MemberLeaves,
 }
 
-const ALL: [Trouble; 14] = [
+const ALL: [Trouble; 15] = [
     Trouble::OneDies,
     Trouble::LeaderDies,
     Trouble::MajorityDies,
@@ -40,6 +41,7 @@ const ALL: [Trouble; 14] = [
     Trouble::DiskIsSlow,
     Trouble::LeadershipMoves,
     Trouble::LeaderStops,
+    Trouble::MemberLeaves,
 ];
 
 const BAD_WEATHER: Weather = Weather { delay: (0, 40), loss: 30 };
@@ -59,6 +61,7 @@ impl Cluster {
         self.world.note(format_args!("the trouble is over"));
         self.heal();
         self.start_all().await;
+        self.replace_leavers().await;
     }
 
     async fn begin(&mut self, trouble: Trouble) {
@@ -108,6 +111,7 @@ impl Cluster {
             }
             Trouble::LeadershipMoves => self.move_leader(leader, chosen).await,
             Trouble::LeaderStops => self.stop(leader).await,
+            Trouble::MemberLeaves => self.ask_to_leave(chosen),
             Trouble::NetworkIsBad => self.network.set_weather(BAD_WEATHER),
             Trouble::DiskIsSlow => *self.slots[chosen].pace.lock() = SLOW_DISK,
         }
@@ -116,7 +120,7 @@ impl Cluster {
     /// One member hands leadership to another, or gives up.
     async fn move_leader(&self, from: usize, to: usize) {
         if let Some(running) = self.running(from) {
-            let moved = running.node.move_leader(id(to));
+            let moved = running.node.move_leader(self.slots[to].id);
             let moved = tokio::time::timeout(2 * ELECTION, moved).await;
             self.world.note(format_args!("leadership moves from {from} to {to}: {moved:?}"));
         }
@@ -132,7 +136,7 @@ impl Cluster {
     }
 
     /// The power mostly fails while something is written.
-    async fn die(&mut self, place: usize) {
+    pub(super) async fn die(&mut self, place: usize) {
         let death = if self.world.chance(600) { Death::Power } else { Death::Process };
         if let (Death::Power, Some(running), true) =
             (death, self.running(place), self.world.chance(800))
@@ -158,7 +162,7 @@ impl Cluster {
         self.network.cut(other, one);
     }
 
-    fn others(&self, place: usize) -> Vec<usize> {
+    pub(super) fn others(&self, place: usize) -> Vec<usize> {
         (0..self.slots.len()).filter(|other| *other != place).collect()
     }
 

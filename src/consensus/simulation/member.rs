@@ -53,7 +53,10 @@ pub(super) struct Slot {
     network: Arc<Network>,
     terms: Arc<Terms>,
     place: usize,
-    founders: usize,
+    /// Who lives here now; another one after a replacement.
+    pub(super) id: MemberId,
+    /// The founders of the cluster; nothing if the member joined later.
+    founders: Option<usize>,
     disk: SimDisk,
     folder: PathBuf,
     lives: u32,
@@ -81,8 +84,8 @@ pub(super) enum Death {
     Power,
 }
 
-/// The id of the member at a place.
-pub(super) fn id(place: usize) -> MemberId {
+/// The id of the member that founds the cluster at a place.
+fn founder(place: usize) -> MemberId {
     MemberId(0x1000 + place as u64)
 }
 
@@ -100,7 +103,8 @@ impl Slot {
             network: Arc::clone(network),
             terms: Arc::clone(terms),
             place,
-            founders,
+            id: founder(place),
+            founders: Some(founders),
             disk: SimDisk::new(world, place),
             folder: folder.join(format!("{place}-0")),
             lives: 0,
@@ -127,19 +131,22 @@ impl Slot {
         self.world.count("torn_logs", usize::from(recovered.torn.is_some()));
         let stepper = Arc::new(Mutex::new(stepper));
         let blank = recovered.last.is_none() && recovered.vote.is_none();
-        let beginning =
-            if blank { Beginning::Found(founders(self.founders)) } else { Beginning::Resume };
+        let beginning = match self.founders {
+            Some(count) if blank => Beginning::Found(founders(count)),
+            None if blank => Beginning::Join,
+            _ => Beginning::Resume,
+        };
         self.run_disk(&supervisor, wal.clone(), Arc::clone(&stepper));
         let registry = Registry::new();
         let (machine, reader) = open_state(&data, &registry);
         let first_state = data.state();
         let safe = Arc::new(Mutex::new(state_folder::safe(&first_state)));
         let (states, watched) = (data.generations(), Arc::clone(&safe));
-        durable::watch(id(self.place), move || {
+        durable::watch(self.id, move || {
             *watched.lock() = state_folder::safe(&states.state());
         });
         let road = Road { network: Arc::clone(&self.network), from: self.place, life: self.lives };
-        let mut identity = PeerIdentity::new(ClusterId(7), id(self.place), None, ELECTION);
+        let mut identity = PeerIdentity::new(ClusterId(7), self.id, None, ELECTION);
         identity.road = Some(road);
         let come = self.network.listen(self.place, self.lives);
         let parts = Parts {
@@ -187,7 +194,7 @@ impl Slot {
 
     /// Sees to it that no term has two leaders.
     fn watch_terms(&self, supervisor: &Supervisor, node: &Node) {
-        let (terms, place) = (Arc::clone(&self.terms), self.place);
+        let (terms, id) = (Arc::clone(&self.terms), self.id);
         let mut server = node.core.server_metrics();
         supervisor.spawn("terms", Stage::Upkeep, async move {
             loop {
@@ -196,7 +203,7 @@ impl Slot {
                     now.state.is_leader().then_some(now.vote.leader_id.term)
                 };
                 if let Some(term) = leads {
-                    terms.leads(term, place);
+                    terms.leads(term, id);
                 }
                 if server.changed().await.is_err() {
                     return;
@@ -205,13 +212,23 @@ impl Slot {
         });
     }
 
+    /// Another member moves in, with an empty disk; the one before does not run any more.
+    pub(super) fn renew(&mut self, id: MemberId) {
+        self.world.note(format_args!("{} is {id} from now on", self.place));
+        self.id = id;
+        self.founders = None;
+        self.disk = SimDisk::new(&self.world, self.place);
+        self.lives += 1;
+        self.folder = self.folder.with_file_name(format!("{}-{}", self.place, self.lives));
+    }
+
     /// Ends a life at once.
     pub(super) fn crash(&mut self, running: &Running, death: Death) {
         self.world.note(format_args!("{} dies: {death:?}", self.place));
         self.world.count(if matches!(death, Death::Power) { "power_cuts" } else { "kills" }, 1);
         self.world.count("received", usize::from(running.has_received()));
         running.dead.send_replace(true);
-        durable::forget(id(self.place));
+        durable::forget(self.id);
         let power = matches!(death, Death::Power);
         self.network.sever(self.place, power);
         if power && self.world.chance(700) {
@@ -295,13 +312,13 @@ fn settings() -> Settings {
 
 /// The founders of a cluster.
 pub(super) fn founders(count: usize) -> Vec<Member> {
-    let founder = |place: usize| Member {
-        id: id(place),
+    let member = |place: usize| Member {
+        id: founder(place),
         name: format!("m{place}"),
         peer_urls: vec![address(place)],
         is_learner: false,
     };
-    (0..count).map(founder).collect()
+    (0..count).map(member).collect()
 }
 
 /// Serves the connections that come.

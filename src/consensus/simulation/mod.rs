@@ -13,6 +13,7 @@
 //! | `member.rs` | one member: start, work, death |
 //! | `client.rs` | what clients do and are told |
 //! | `faults.rs` | what goes wrong |
+//! | `replacement.rs` | members that leave and others that come in their places |
 //! | `run.rs`, `check.rs` | one seed, and what must be true of it |
 
 #[path = "../../../tests/it/cluster/linearizability/checker.rs"]
@@ -28,6 +29,7 @@ mod durable;
 mod faults;
 mod member;
 mod network;
+mod replacement;
 mod run;
 mod state_folder;
 mod terms;

@@ -1,6 +1,6 @@
 //! One seed: a cluster, its clients, its troubles, and the look at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,9 +28,11 @@ pub(super) struct Cluster {
     pub(super) world: Arc<World>,
     pub(super) network: Arc<Network>,
     pub(super) slots: Vec<Slot>,
+    pub(super) owner: Supervisor,
+    /// Places whose members are to leave the cluster.
+    pub(super) leavers: BTreeSet<usize>,
     terms: Arc<Terms>,
     members: Members,
-    owner: Supervisor,
 }
 
 /// Plays a seed in `folder`, which is empty. Tells what came of it as one line.
@@ -91,6 +93,7 @@ impl Cluster {
             terms,
             members: Arc::new(Mutex::new(BTreeMap::new())),
             owner: Supervisor::new(),
+            leavers: BTreeSet::new(),
         }
     }
 
@@ -145,7 +148,7 @@ impl Cluster {
         members.iter().find_map(leads)
     }
 
-    async fn has_leader(&self) -> Result<(), String> {
+    pub(super) async fn has_leader(&self) -> Result<(), String> {
         let found = async {
             while self.leader().is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

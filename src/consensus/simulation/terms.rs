@@ -6,10 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::world::World;
+use crate::types::ids::MemberId;
 
 pub(super) struct Terms {
     world: Arc<World>,
-    leaders: Mutex<BTreeMap<u64, usize>>,
+    leaders: Mutex<BTreeMap<u64, MemberId>>,
 }
 
 impl Terms {
@@ -18,14 +19,14 @@ impl Terms {
     }
 
     /// A member says that it leads.
-    pub(super) fn leads(&self, term: u64, place: usize) {
+    pub(super) fn leads(&self, term: u64, member: MemberId) {
         let mut leaders = self.leaders.lock();
         let known = *leaders.entry(term).or_insert_with(|| {
-            self.world.note(format_args!("{place} leads term {term}"));
-            place
+            self.world.note(format_args!("{member} leads term {term}"));
+            member
         });
-        if known != place {
-            self.world.fail(format!("members {known} and {place} both lead in term {term}"));
+        if known != member {
+            self.world.fail(format!("members {known} and {member} both lead in term {term}"));
         }
     }
 
