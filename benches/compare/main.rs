@@ -50,7 +50,7 @@ async fn compare(options: &Options) -> Result<(), Error> {
         Program { name: "etcd", path: options.reference.join("etcd") },
         Program { name: "ours", path: env!("CARGO_BIN_EXE_etcd").into() },
     ];
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for plain in [false, true] {
         if if plain { !options.plain } else { !options.tls } {
             continue;
@@ -60,17 +60,23 @@ async fn compare(options: &Options) -> Result<(), Error> {
             options.wants(&workload.name) && (!plain || !options.tls || workload.plain_too)
         };
         for workload in workloads(options).iter().filter(|workload| wanted(workload)) {
-            let fresh = alternate(workload, &programs, &identity, options).await?;
-            fresh.iter().for_each(table::print);
-            rows.extend(fresh);
+            match alternate(workload, &programs, &identity, options).await {
+                Ok(fresh) => {
+                    fresh.iter().for_each(table::print);
+                    rows.extend(fresh);
+                }
+                // The others are worth their time all the same.
+                Err(error) => failed.push(error.to_string()),
+            }
         }
     }
-    if rows.is_empty() {
+    if rows.is_empty() && failed.is_empty() {
         let names: Vec<_> = workloads(options).into_iter().map(|workload| workload.name).collect();
         return Err(format!("nothing is called so; there are: {}", names.join(", ")).into());
     }
     let report = report::Report { options, programs: &programs, rows: &rows };
-    report.finish()
+    report.finish()?;
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
 /// Plays a workload on both programs in turn, as often as asked.

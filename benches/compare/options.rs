@@ -86,7 +86,12 @@ impl Options {
         let mut options = Self::new();
         let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value\n{USAGE}"));
+            let mut given = vec![argument.clone()];
+            let mut value = || {
+                let next = arguments.next().ok_or(format!("{argument} needs a value\n{USAGE}"))?;
+                given.push(next.clone());
+                Ok::<_, String>(next)
+            };
             match argument.as_str() {
                 // cargo itself adds this one.
                 "--bench" => continue,
@@ -107,7 +112,7 @@ impl Options {
                 "--markdown" => options.markdown = Some(PathBuf::from(value()?)),
                 other => return Err(format!("unknown option {other}\n{USAGE}")),
             }
-            options.given.push(argument);
+            options.given.extend(given);
         }
         if !options.reference.join("etcd").is_file() {
             return Err(format!(
