@@ -69,6 +69,7 @@ impl Home {
         let stop = || self.supervisor.stop_token(Stage::Consensus);
         let shared = || Arc::clone(&self.shared);
         let links = self.network.links.clone();
+        self.spawn("probe", self.network.clone().probe(stop()));
         let batcher = Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
         self.spawn("batcher", batcher.run(stop()));
         self.spawn("reads", reader.clone().run(core.clone(), stop()));

@@ -46,7 +46,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Network {
     pub(crate) links: Links,
     /// Told when a member says that we are none any more.
-    removal: Removal,
+    pub(super) removal: Removal,
     /// The way to the state, which is sent to members that lack too much.
     pub(super) work: mpsc::Sender<Work>,
     pub(super) clock: Clock,
@@ -159,10 +159,18 @@ impl ToPeer {
         if says_removed(status) {
             self.network.removal.heard();
         }
+        self.network.links.metrics().not_sent(self.target());
         self.unreachable(format_args!("{:?}: {}", status.code(), status.message()))
     }
 
+    /// No answer came in time.
+    fn late(&self, action: RPCTypes, timeout: Duration) -> Failed {
+        self.network.links.metrics().not_sent(self.target());
+        Timeout { action, id: self.local, target: self.target, timeout }.into()
+    }
+
     pub(super) fn malformed(&self, error: &Malformed) -> Failed {
+        self.network.links.metrics().not_received(self.target());
         self.unreachable(error)
     }
 
@@ -186,9 +194,7 @@ impl ToPeer {
         let limit = option.soft_ttl();
         match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer.map_err(|status| self.failed(&status)),
-            Err(_) => {
-                Err(Timeout { action, id: self.local, target: self.target, timeout: limit }.into())
-            }
+            Err(_) => Err(self.late(action, limit)),
         }
     }
 }
@@ -204,8 +210,7 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         let request = wire::from_append(&request);
         let limit = option.soft_ttl();
         let Ok(answer) = tokio::time::timeout(limit, self.append_once(request)).await else {
-            let (action, id, target) = (RPCTypes::AppendEntries, self.local, self.target);
-            return Err(Timeout { action, id, target, timeout: limit }.into());
+            return Err(self.late(RPCTypes::AppendEntries, limit));
         };
         let answer = answer.map_err(|status| self.failed(&status))?;
         let answer = wire::to_appended(answer).map_err(|error| self.malformed(&error))?;

@@ -51,12 +51,14 @@ impl ToPeer {
 
     async fn insist(&self, vote: Vote) -> Sent {
         let (to, began) = (self.target(), self.network.clock.now());
+        let sending = self.network.links.metrics().sending.begin(to);
         let mut transfer = Transfer { number: self.network.next_transfer(), image: None };
         for attempt in 1.. {
             match self.attempt(&mut transfer, vote).await {
                 Ok(vote) => {
                     let took = self.network.clock.now() - began;
                     tracing::info!(%to, took = ?took, "sent database snapshot");
+                    sending.succeeded(took);
                     return Ok(SnapshotResponse::new(vote));
                 }
                 // As long as nothing was sent, nothing is lost by beginning anew.
