@@ -75,7 +75,8 @@ impl Node {
         apply.start().map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone(), shared.metrics.peers.clone());
-        let network = Network::new(links.clone(), removal.clone(), work.clone(), parts.clock);
+        let network =
+            Network::new(links.clone(), removal.clone(), work.clone(), Arc::clone(&shared));
         let supervisor = parts.supervisor.clone();
         let home = Home {
             id,

@@ -27,11 +27,11 @@ use super::link::{Links, PeerChannel};
 use super::removal::Removal;
 use super::wire::{self, Malformed};
 use crate::consensus::machine::{SnapshotHandle, Work};
+use crate::consensus::proposer::Shared;
 use crate::consensus::types::{Peer, TypeConfig, Vote};
 use crate::proto::peer::append_answer::Result as Answered;
 use crate::proto::peer::raft_client::RaftClient;
 use crate::proto::peer::{AppendAnswer, AppendRequest, VoteAnswer};
-use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 
 pub(super) type Failed = RPCError<TypeConfig>;
@@ -49,7 +49,7 @@ pub(crate) struct Network {
     pub(super) removal: Removal,
     /// The way to the state, which is sent to members that lack too much.
     pub(super) work: mpsc::Sender<Work>,
-    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
     /// Numbers of transfers, different from those of earlier runs.
     transfers: Arc<RequestIds>,
 }
@@ -60,11 +60,11 @@ impl Network {
         links: Links,
         removal: Removal,
         work: mpsc::Sender<Work>,
-        clock: Clock,
+        shared: Arc<Shared>,
     ) -> Self {
-        let started = clock.unix().as_millis() as u64;
+        let started = shared.clock.unix().as_millis() as u64;
         let transfers = Arc::new(RequestIds::new(links.identity().member, started));
-        Self { links, removal, work, clock, transfers }
+        Self { links, removal, work, shared, transfers }
     }
 
     pub(super) fn next_transfer(&self) -> u64 {

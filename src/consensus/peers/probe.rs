@@ -34,11 +34,11 @@ impl Network {
     }
 
     async fn ask(&self, id: MemberId, way: PeerChannel) {
-        let began = self.clock.now();
+        let began = self.shared.clock.now();
         let mut client = RaftClient::new(way);
         let limit = self.links.identity().patience;
         match timeout(limit, client.probe(ProbeQuestion {})).await {
-            Ok(Ok(_)) => self.links.metrics().answered(id, self.clock.now() - began),
+            Ok(Ok(_)) => self.links.metrics().answered(id, self.shared.clock.now() - began),
             Ok(Err(status)) => {
                 if says_removed(&status) {
                     self.removal.heard();

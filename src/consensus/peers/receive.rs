@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use prost::Message;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tonic::{Status, Streaming};
 
 use super::metrics::{PeerMetrics, Traffic};
@@ -33,6 +33,9 @@ pub(super) struct Arrivals {
     clock: Clock,
     /// What has come so far: one state at a time, kept when its connection breaks.
     arriving: Arc<Mutex<Option<Arriving>>>,
+    /// How many connections have brought a state. The newest is the one that counts: an older one may
+    /// be dead without having said so, its sender cut off or standing still.
+    begun: watch::Sender<u64>,
 }
 
 struct Arriving {
@@ -47,19 +50,26 @@ impl Arrivals {
         metrics: PeerMetrics,
         clock: Clock,
     ) -> Self {
-        Self { core, intake, metrics, clock, arriving: Arc::default() }
+        Self {
+            core,
+            intake,
+            metrics,
+            clock,
+            arriving: Arc::default(),
+            begun: watch::Sender::new(0),
+        }
     }
 
     /// Takes what one connection brings and answers it.
     pub(super) async fn take(
         &self,
         from: MemberId,
-        mut pieces: Streaming<SnapshotPiece>,
+        pieces: Streaming<SnapshotPiece>,
         answers: &Answers,
     ) {
         let receiving = self.metrics.receiving.begin(from);
         let began = self.clock.now();
-        match self.converse(&mut pieces, &self.metrics.traffic(from), answers).await {
+        match self.converse(self.incoming(from, pieces), answers).await {
             Ok(()) => receiving.succeeded(self.clock.now() - began),
             Err(status) => {
                 drop(receiving);
@@ -70,13 +80,18 @@ impl Arrivals {
         }
     }
 
-    async fn converse(
-        &self,
-        pieces: &mut Streaming<SnapshotPiece>,
-        traffic: &Traffic,
-        answers: &Answers,
-    ) -> Result<(), Status> {
-        let head = match next(pieces, traffic).await? {
+    fn incoming(&self, from: MemberId, pieces: Streaming<SnapshotPiece>) -> Incoming {
+        let mut number = 0;
+        self.begun.send_modify(|begun| {
+            *begun += 1;
+            number = *begun;
+        });
+        let traffic = self.metrics.traffic(from);
+        Incoming { pieces, traffic, number, begun: self.begun.subscribe() }
+    }
+
+    async fn converse(&self, mut pieces: Incoming, answers: &Answers) -> Result<(), Status> {
+        let head = match pieces.next().await? {
             snapshot_piece::Part::Head(head) => head,
             snapshot_piece::Part::Piece(_) => {
                 return Err(Status::invalid_argument("a piece of a state that was not announced"));
@@ -88,7 +103,7 @@ impl Arrivals {
         let wanted = snapshot_answer::Answer::Wanted(arriving.receiver.wanted());
         tell(answers, wanted).await?;
         let received = loop {
-            let piece = match next(pieces, traffic).await {
+            let piece = match pieces.next().await {
                 Ok(snapshot_piece::Part::Piece(piece)) => piece,
                 Ok(snapshot_piece::Part::Head(_)) => {
                     return Err(Status::invalid_argument("a state was announced twice"));
@@ -153,14 +168,27 @@ impl Arrivals {
     }
 }
 
-async fn next(
-    pieces: &mut Streaming<SnapshotPiece>,
-    traffic: &Traffic,
-) -> Result<snapshot_piece::Part, Status> {
-    let piece = pieces.message().await?;
-    let piece = piece.inspect(|piece| traffic.received(piece.encoded_len()));
-    let piece = piece.and_then(|piece| piece.part);
-    piece.ok_or_else(|| Status::aborted("the state ended before it was complete"))
+/// What one connection brings.
+struct Incoming {
+    pieces: Streaming<SnapshotPiece>,
+    traffic: Traffic,
+    /// Of how many it is the newest, and how many there are now.
+    number: u64,
+    begun: watch::Receiver<u64>,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Result<snapshot_piece::Part, Status> {
+        let piece = tokio::select! {
+            piece = self.pieces.message() => piece?,
+            _ = self.begun.wait_for(|begun| *begun != self.number) => {
+                return Err(Status::aborted("a newer connection brings a state"));
+            }
+        };
+        let piece = piece.inspect(|piece| self.traffic.received(piece.encoded_len()));
+        let piece = piece.and_then(|piece| piece.part);
+        piece.ok_or_else(|| Status::aborted("the state ended before it was complete"))
+    }
 }
 
 async fn tell(answers: &Answers, answer: snapshot_answer::Answer) -> Result<(), Status> {
