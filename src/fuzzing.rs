@@ -18,7 +18,7 @@ use crate::types::url::Url;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("wal_header", wal::header),
     ("wal_frame", wal::frame),
     ("wal_segment", wal::segment),
@@ -29,6 +29,8 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("checkpoint", state::checkpoint),
     ("piece", state::piece),
     ("log_entry", consensus::entry),
+    ("peer_append", consensus::append),
+    ("peer_message", consensus::message),
     ("config_file", config::file),
     ("flags", config::flags),
     ("setting", config::value),

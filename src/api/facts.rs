@@ -52,12 +52,16 @@ impl Facts for Arc<Backend> {
         let state = if status.is_leader { "StateLeader" } else { "StateFollower" };
         let mut progress = serde_json::Map::new();
         if status.is_leader {
-            let own = serde_json::json!({
-                "match": status.committed,
-                "next": status.committed + 1,
-                "state": "StateReplicate",
-            });
-            progress.insert(self.member.to_string(), own);
+            let own = (self.member, status.committed);
+            for (member, matched) in self.node.replicated().into_iter().chain([own]) {
+                let state = if matched == 0 { "StateProbe" } else { "StateReplicate" };
+                let told = serde_json::json!({
+                    "match": matched,
+                    "next": matched + 1,
+                    "state": state,
+                });
+                progress.insert(member.to_string(), told);
+            }
         }
         serde_json::json!({
             "id": self.member.to_string(),

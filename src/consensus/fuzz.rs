@@ -1,8 +1,9 @@
-//! The decoders of log entries for hostile bytes.
+//! The decoders of log entries and of members' messages for hostile bytes.
 
 use bytes::Bytes;
 use openraft::EntryPayload;
 
+use super::peers;
 use super::types::{
     LogEntry, LogId, Proposal, StoredMembership, Vote, decode_entry, decode_log_id,
     decode_membership, decode_vote, encode_log_id, encode_membership, encode_payload, encode_vote,
@@ -11,6 +12,8 @@ use crate::proto::etcdserverpb::PutRequest;
 use crate::proto::internal::request::Op;
 use crate::proto::internal::{ProposalBatch, Request};
 use crate::types::fuzz::Seed;
+
+pub(crate) use super::peers::fuzz::{append, message};
 
 /// An entry, an id, a vote and a membership; what reads as one of the short forms is written the same.
 pub(crate) fn entry(bytes: &[u8]) {
@@ -33,10 +36,12 @@ pub(crate) fn seeds() -> Vec<Seed> {
     let entry = encode_payload(&LogEntry { log_id, payload });
     let membership = encode_membership(&StoredMembership::default());
     let seed = |name, bytes: Bytes| Seed::new("log_entry", name, bytes.to_vec());
-    vec![
+    let mut seeds = vec![
         seed("put", entry),
         seed("id", encode_log_id(log_id)),
         seed("vote", encode_vote(&Vote::new_committed(4, 1))),
         seed("membership", membership),
-    ]
+    ];
+    seeds.extend(peers::fuzz::seeds());
+    seeds
 }

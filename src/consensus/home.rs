@@ -69,6 +69,7 @@ impl Home {
         let stop = || self.supervisor.stop_token(Stage::Consensus);
         let shared = || Arc::clone(&self.shared);
         let links = self.network.links.clone();
+        self.spawn("probe", self.network.clone().probe(stop()));
         let batcher = Batcher::new(shared(), core.clone(), links.clone(), self.supervisor.clone());
         self.spawn("batcher", batcher.run(stop()));
         self.spawn("reads", reader.clone().run(core.clone(), stop()));
@@ -77,9 +78,9 @@ impl Home {
             follow(shared(), core.clone(), links, self.supervisor.clone(), stop()),
         );
         let (keeper, core_to_trim) = (shared(), core.clone());
-        let stop_keeping = stop();
+        let (entries, stop_keeping) = (self.config.max_in_snapshot_log_to_keep, stop());
         self.spawn("log-retention", async move {
-            keeper.retention.run(core_to_trim, stop_keeping).await;
+            keeper.retention.run(core_to_trim, entries, stop_keeping).await;
         });
         self.spawn("consensus", shut_down(core.clone(), shared(), stop()));
     }
@@ -123,8 +124,8 @@ pub(super) fn core_config(settings: &Settings) -> Result<Config, ConsensusError>
         replication_lag_threshold: settings
             .snapshot_count
             .saturating_add(settings.snapshot_catchup_entries),
-        // Cutting the log entry by entry would send the core into the file system all the time.
-        purge_batch_size: (settings.snapshot_count / 10).clamp(1, 256),
+        // Never by itself: it knows nothing of states on their way (`retention.rs`).
+        purge_batch_size: u64::MAX / 2,
         install_snapshot_timeout: 10 * 60 * 1000,
         // The apply thread stalls when the disk does; the core must not stall with it.
         state_machine_channel_size: Some(64 * 1024),

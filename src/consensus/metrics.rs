@@ -1,6 +1,7 @@
 //! Metrics of consensus, under etcd's names.
 
-use crate::telemetry::metrics::{IntCounter, IntCounterVec, IntGauge, Registry};
+use super::peers::PeerMetrics;
+use crate::telemetry::metrics::{IntCounter, IntGauge, Registry};
 
 /// What consensus counts.
 #[derive(Clone, Debug)]
@@ -17,8 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) failed_reads: IntCounter,
     pending: IntGauge,
     installing: IntGauge,
-    /// Whole states received, by the member that sent them.
-    pub(crate) received: IntCounterVec,
+    /// What goes between members.
+    pub(crate) peers: PeerMetrics,
 }
 
 /// Counts a proposal as pending, or a snapshot as being installed, until dropped.
@@ -63,11 +64,7 @@ impl Metrics {
                 "etcd_server_read_indexes_failed_total",
                 "Linearizable reads that failed.",
             ),
-            received: registry.counter_vec(
-                "etcd_network_snapshot_receive_success",
-                "Total number of successful snapshot receives",
-                &["From"],
-            ),
+            peers: PeerMetrics::new(registry),
             installing: registry.gauge(
                 "etcd_server_snapshot_apply_in_progress_total",
                 "1 while a snapshot from the leader is applied.",

@@ -74,8 +74,9 @@ impl Node {
         };
         apply.start().map_err(ConsensusError::Thread)?;
 
-        let links = Links::new(parts.identity.clone());
-        let network = Network::new(links.clone(), removal.clone(), work.clone(), parts.clock);
+        let links = Links::new(parts.identity.clone(), shared.metrics.peers.clone());
+        let network =
+            Network::new(links.clone(), removal.clone(), work.clone(), Arc::clone(&shared));
         let supervisor = parts.supervisor.clone();
         let home = Home {
             id,
@@ -186,6 +187,15 @@ impl Node {
             is_learner: !voters.contains(id),
         };
         membership.nodes().map(member).collect()
+    }
+
+    /// What a leader knows of the others: the newest entry each has, counted from one, zero for none
+    /// known; ascending by id. Empty on a member that does not lead.
+    pub fn replicated(&self) -> Vec<(MemberId, u64)> {
+        let metrics = self.core.metrics();
+        let metrics = metrics.borrow_watched();
+        let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != self.id.0);
+        others.map(|(id, matched)| (MemberId(*id), matched.map_or(0, position))).collect()
     }
 
     /// Makes everything applied durable and lets the log drop what is older than its catch-up

@@ -71,7 +71,7 @@ impl Shared {
             progress: Progress::new(applied),
             leadership: watch::Sender::new(Leadership::default()),
             metrics,
-            retention: Retention::default(),
+            retention: Retention::new(clock),
             limits,
             clock,
             budget: Arc::default(),

@@ -1,7 +1,10 @@
 //! How much log is kept. Entries hold many requests and up to a megabyte, so counting them, as
-//! the core does, bounds neither disk nor the time to replay; this counts bytes.
+//! the core does, bounds neither disk nor the time to replay; this counts bytes too. While a state is on
+//! its way to a member the log stays whole: what the member lacks afterwards must not be gone.
 
 use std::collections::VecDeque;
+
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -10,6 +13,7 @@ use super::node::Core;
 use super::types::LogId;
 use crate::failpoint::scaled;
 use crate::tasks::Stop;
+use crate::types::clock::Clock;
 
 /// Bytes of log after which the state is made durable, so that the log may shrink.
 const SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
@@ -18,11 +22,31 @@ const KEEP_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes between two places at which the log may be cut.
 const MARK_BYTES: u64 = 1024 * 1024;
 
+/// How long the log stays whole after a state was sent, as in etcd: time to catch up with it.
+const AFTERWARDS: Duration = Duration::from_secs(30);
+/// Bytes of log that are kept for members that are sent a state; with more the state is sent again.
+const MOST_BYTES: u64 = 4 << 30;
+
 /// Counts the bytes of committed entries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Retention {
     state: Mutex<State>,
     due: Notify,
+    clock: Clock,
+}
+
+/// Keeps the log whole until half a minute after it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold<'a> {
+    retention: &'a Retention,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let mut state = self.retention.state.lock();
+        state.holds -= 1;
+        state.released = Some(self.retention.clock.now());
+    }
 }
 
 #[derive(Debug, Default)]
@@ -30,8 +54,10 @@ struct State {
     /// Bytes of all entries since start.
     total: u64,
     saved_at: u64,
-    newest: Option<LogId>,
     marks: VecDeque<Mark>,
+    /// States that are on their way, and when the last one was not any more.
+    holds: usize,
+    released: Option<Instant>,
 }
 
 /// Bytes of all entries up to and including an index.
@@ -41,12 +67,32 @@ struct Mark {
     total: u64,
 }
 
+impl State {
+    /// Whether the log is to stay whole.
+    fn is_held(&self, now: Instant) -> bool {
+        let lately = |at: Instant| now.duration_since(at) < AFTERWARDS;
+        let wanted = self.holds > 0 || self.released.is_some_and(lately);
+        let oldest = self.marks.front().map_or(self.total, |mark| mark.total);
+        wanted && self.total - oldest < scaled(MOST_BYTES)
+    }
+}
+
 impl Retention {
+    /// Nothing is there yet.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { state: Mutex::default(), due: Notify::new(), clock }
+    }
+
+    /// Keeps the log whole for a member that is sent a state.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        self.state.lock().holds += 1;
+        Hold { retention: self }
+    }
+
     /// Notes committed entries of `bytes`, the last of them being `newest`.
     pub(crate) fn committed(&self, newest: LogId, bytes: u64) {
         let mut state = self.state.lock();
         state.total += bytes;
-        state.newest = Some(newest);
         let total = state.total;
         if state.marks.back().is_none_or(|last| total - last.total >= scaled(MARK_BYTES)) {
             state.marks.push_back(Mark { index: newest.index, total });
@@ -58,42 +104,44 @@ impl Retention {
         }
     }
 
-    /// The newest entry whose successors alone hold enough bytes; older ones may go. Forgets what
-    /// lies before it.
-    fn cut(&self) -> Option<u64> {
+    /// The newest entry that may go, with everything before it, when a snapshot reaches up to `saved`:
+    /// behind it are `entries`, or enough bytes. Forgets what lies before.
+    fn cut(&self, saved: u64, entries: u64) -> Option<u64> {
         let mut state = self.state.lock();
-        let limit = state.total.checked_sub(scaled(KEEP_BYTES))?;
-        let mut cut = None;
-        while let Some(mark) = state.marks.front().filter(|mark| mark.total <= limit) {
-            cut = Some(mark.index);
+        if state.is_held(self.clock.now()) {
+            return None;
+        }
+        let mut cut = saved.checked_sub(entries);
+        let Some(limit) = state.total.checked_sub(scaled(KEEP_BYTES)) else { return cut };
+        let may_go = |mark: &&Mark| mark.total <= limit && mark.index <= saved;
+        while let Some(mark) = state.marks.front().filter(may_go) {
+            cut = cut.max(Some(mark.index));
             state.marks.pop_front();
         }
         cut
     }
 
-    /// Has snapshots made and the log cut as it grows, until `stop`.
-    pub(crate) async fn run(&self, core: Core, stop: Stop) {
+    /// Has snapshots made, and the log cut after each of them but for `entries` or enough bytes, until
+    /// `stop`.
+    pub(crate) async fn run(&self, core: Core, entries: u64, stop: Stop) {
         let stopped = stop.stopped();
         tokio::pin!(stopped);
-        let mut saved = core.watch_snapshot_progress();
+        let mut progress = core.watch_snapshot_progress();
+        let mut saved = progress.get();
         loop {
+            let before = saved;
+            // The core may be gone; whoever watches it says so.
             tokio::select! {
                 () = &mut stopped => return,
-                () = self.due.notified() => {}
-            }
-            let target = self.state.lock().newest;
-            let work = async {
-                core.trigger().snapshot().await.ok()?;
-                saved.wait_until_ge(&target).await.ok()?;
-                match self.cut() {
-                    Some(index) => core.trigger().purge_log(index).await.ok(),
-                    None => Some(()),
+                () = self.due.notified() => {
+                    if core.trigger().snapshot().await.is_err() { return }
                 }
-            };
-            tokio::select! {
-                () = &mut stopped => return,
-                // The core is gone; whoever watches it says so.
-                done = work => if done.is_none() { return },
+                now = progress.wait_until(move |now| *now > before) => {
+                    let Ok(now) = now else { return };
+                    saved = now;
+                    let cut = now.and_then(|now| self.cut(now.index, entries));
+                    if let Some(cut) = cut && core.trigger().purge_log(cut).await.is_err() { return }
+                }
             }
         }
     }
@@ -105,15 +153,33 @@ mod tests {
 
     #[test]
     fn old_entries_may_go_once_newer_ones_hold_enough() {
-        let retention = Retention::default();
+        let retention = Retention::new(Clock);
         let entry = |index| LogId::new_term_index(1, index);
         for index in 0..40 {
             retention.committed(entry(index), MARK_BYTES);
         }
         // 40 MiB are there and 32 stay: the first eight may go.
-        assert_eq!(retention.cut(), Some(7));
-        assert_eq!(retention.cut(), None);
+        assert_eq!(retention.cut(5, 100), Some(5));
+        assert_eq!(retention.cut(39, 100), Some(7));
+        assert_eq!(retention.cut(39, 100), None);
+        assert_eq!(retention.cut(39, 10), Some(29));
         retention.committed(entry(40), MARK_BYTES);
-        assert_eq!(retention.cut(), Some(8));
+        assert_eq!(retention.cut(40, 100), Some(8));
+    }
+
+    #[test]
+    fn the_log_stays_whole_for_a_state_on_its_way_up_to_a_limit() {
+        let retention = Retention::new(Clock);
+        let entry = |index| LogId::new_term_index(1, index);
+        retention.committed(entry(0), MARK_BYTES);
+        assert_eq!(retention.cut(20, 10), Some(10));
+        let (one, two) = (retention.hold(), retention.hold());
+        drop(one);
+        assert_eq!(retention.cut(30, 10), None);
+        drop(two);
+        assert_eq!(retention.cut(30, 10), None);
+        assert!(!retention.state.lock().is_held(Clock.now() + AFTERWARDS));
+        retention.committed(entry(1), MOST_BYTES);
+        assert_eq!(retention.cut(30, 10), Some(20));
     }
 }

@@ -16,7 +16,9 @@ use tonic::transport::{Channel, Uri};
 use tonic::{Request, Status};
 use tower::service_fn;
 
+use super::counted::Counted;
 use super::guard;
+use super::metrics::{PeerMetrics, Presence, Traffic};
 use crate::consensus::types::{Membership, Peer};
 use crate::transport::{Connection, Credentials, dial};
 use crate::types::ids::{ClusterId, MemberId};
@@ -74,6 +76,7 @@ pub(crate) struct Links {
 
 struct Inner {
     identity: PeerIdentity,
+    metrics: PeerMetrics,
     links: Mutex<HashMap<u64, Link>>,
 }
 
@@ -87,13 +90,18 @@ struct Link {
 
 impl Links {
     /// No ways yet.
-    pub(crate) fn new(identity: PeerIdentity) -> Self {
-        Self { inner: Arc::new(Inner { identity, links: Mutex::default() }) }
+    pub(crate) fn new(identity: PeerIdentity, metrics: PeerMetrics) -> Self {
+        Self { inner: Arc::new(Inner { identity, metrics, links: Mutex::default() }) }
     }
 
     /// Who we are.
     pub(crate) fn identity(&self) -> &PeerIdentity {
         &self.inner.identity
+    }
+
+    /// Where what goes over them is counted.
+    pub(super) fn metrics(&self) -> &PeerMetrics {
+        &self.inner.metrics
     }
 
     /// Takes the addresses of a new membership; the ways to members that left are closed once nobody
@@ -119,7 +127,7 @@ impl Links {
     }
 
     fn link(&self, id: u64, peer: &Peer) -> Link {
-        let place = Arc::new(Place::new(&self.inner.identity, peer));
+        let place = Arc::new(Place::new(&self.inner, id, peer));
         let introduction = Introduction::new(&self.inner.identity, id);
         let channel = || {
             let channel = place.channel(self.inner.identity.patience);
@@ -131,6 +139,12 @@ impl Links {
     /// The way to a member, if its addresses are known.
     pub(crate) fn to(&self, id: u64) -> Option<PeerChannel> {
         self.inner.links.lock().get(&id).map(|link| link.channel.clone())
+    }
+
+    /// The ways to all of them.
+    pub(super) fn all(&self) -> Vec<(MemberId, PeerChannel)> {
+        let links = self.inner.links.lock();
+        links.iter().map(|(id, link)| (MemberId(*id), link.channel.clone())).collect()
     }
 
     /// As [`Self::to`], for what is large.
@@ -146,12 +160,15 @@ struct Place {
     current: AtomicUsize,
     credentials: Option<Credentials>,
     patience: Duration,
+    presence: Presence,
+    traffic: Traffic,
     #[cfg(test)]
     road: Option<crate::consensus::simulation::Road>,
 }
 
 impl Place {
-    fn new(identity: &PeerIdentity, peer: &Peer) -> Self {
+    fn new(inner: &Inner, id: u64, peer: &Peer) -> Self {
+        let (identity, id) = (&inner.identity, MemberId(id));
         // Addresses are checked before they become part of a membership.
         let urls = peer.peer_urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
         Self {
@@ -159,6 +176,8 @@ impl Place {
             current: AtomicUsize::new(0),
             credentials: identity.credentials.clone(),
             patience: identity.patience,
+            presence: inner.metrics.presence(identity.member, id),
+            traffic: inner.metrics.traffic(id),
             #[cfg(test)]
             road: identity.road.clone(),
         }
@@ -181,7 +200,7 @@ impl Place {
             .connect_with_connector_lazy(connector)
     }
 
-    async fn connect(&self) -> io::Result<Connection> {
+    async fn connect(&self) -> io::Result<Counted> {
         let first = self.current.load(Ordering::Relaxed);
         let mut failures = Vec::new();
         for offset in 0..self.urls.len() {
@@ -190,7 +209,8 @@ impl Place {
             match self.dial(url).await {
                 Ok(connection) => {
                     self.current.store(at, Ordering::Relaxed);
-                    return Ok(connection);
+                    let connected = self.presence.connected();
+                    return Ok(Counted::new(connection, self.traffic.clone(), connected));
                 }
                 Err(failure) => failures.push(failure),
             }

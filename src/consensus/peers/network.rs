@@ -27,11 +27,11 @@ use super::link::{Links, PeerChannel};
 use super::removal::Removal;
 use super::wire::{self, Malformed};
 use crate::consensus::machine::{SnapshotHandle, Work};
+use crate::consensus::proposer::Shared;
 use crate::consensus::types::{Peer, TypeConfig, Vote};
 use crate::proto::peer::append_answer::Result as Answered;
 use crate::proto::peer::raft_client::RaftClient;
 use crate::proto::peer::{AppendAnswer, AppendRequest, VoteAnswer};
-use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 
 pub(super) type Failed = RPCError<TypeConfig>;
@@ -46,10 +46,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Network {
     pub(crate) links: Links,
     /// Told when a member says that we are none any more.
-    removal: Removal,
+    pub(super) removal: Removal,
     /// The way to the state, which is sent to members that lack too much.
     pub(super) work: mpsc::Sender<Work>,
-    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
     /// Numbers of transfers, different from those of earlier runs.
     transfers: Arc<RequestIds>,
 }
@@ -60,11 +60,11 @@ impl Network {
         links: Links,
         removal: Removal,
         work: mpsc::Sender<Work>,
-        clock: Clock,
+        shared: Arc<Shared>,
     ) -> Self {
-        let started = clock.unix().as_millis() as u64;
+        let started = shared.clock.unix().as_millis() as u64;
         let transfers = Arc::new(RequestIds::new(links.identity().member, started));
-        Self { links, removal, work, clock, transfers }
+        Self { links, removal, work, shared, transfers }
     }
 
     pub(super) fn next_transfer(&self) -> u64 {
@@ -159,10 +159,18 @@ impl ToPeer {
         if says_removed(status) {
             self.network.removal.heard();
         }
+        self.network.links.metrics().not_sent(self.target());
         self.unreachable(format_args!("{:?}: {}", status.code(), status.message()))
     }
 
+    /// No answer came in time.
+    fn late(&self, action: RPCTypes, timeout: Duration) -> Failed {
+        self.network.links.metrics().not_sent(self.target());
+        Timeout { action, id: self.local, target: self.target, timeout }.into()
+    }
+
     pub(super) fn malformed(&self, error: &Malformed) -> Failed {
+        self.network.links.metrics().not_received(self.target());
         self.unreachable(error)
     }
 
@@ -186,9 +194,7 @@ impl ToPeer {
         let limit = option.soft_ttl();
         match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer.map_err(|status| self.failed(&status)),
-            Err(_) => {
-                Err(Timeout { action, id: self.local, target: self.target, timeout: limit }.into())
-            }
+            Err(_) => Err(self.late(action, limit)),
         }
     }
 }
@@ -204,8 +210,7 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         let request = wire::from_append(&request);
         let limit = option.soft_ttl();
         let Ok(answer) = tokio::time::timeout(limit, self.append_once(request)).await else {
-            let (action, id, target) = (RPCTypes::AppendEntries, self.local, self.target);
-            return Err(Timeout { action, id, target, timeout: limit }.into());
+            return Err(self.late(RPCTypes::AppendEntries, limit));
         };
         let answer = answer.map_err(|status| self.failed(&status))?;
         let answer = wire::to_appended(answer).map_err(|error| self.malformed(&error))?;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
-use tokio::sync::{Mutex, mpsc};
+use prost::Message;
+use tokio::sync::{Mutex, mpsc, watch};
 use tonic::{Status, Streaming};
 
+use super::metrics::{PeerMetrics, Traffic};
 use super::send::broken;
 use super::wire;
 use crate::consensus::aside::aside;
@@ -16,7 +18,7 @@ use crate::proto::peer::{
     SnapshotAnswer, SnapshotHead, SnapshotPiece, snapshot_answer, snapshot_piece,
 };
 use crate::state::{Intake, Received, Receiver, Taken};
-use crate::telemetry::metrics::IntCounterVec;
+use crate::types::clock::Clock;
 use crate::types::ids::MemberId;
 
 /// Where answers go.
@@ -27,9 +29,13 @@ pub(super) type Answers = mpsc::Sender<Result<SnapshotAnswer, Status>>;
 pub(super) struct Arrivals {
     core: Core,
     intake: Option<Intake>,
-    received: IntCounterVec,
+    metrics: PeerMetrics,
+    clock: Clock,
     /// What has come so far: one state at a time, kept when its connection breaks.
     arriving: Arc<Mutex<Option<Arriving>>>,
+    /// How many connections have brought a state. The newest is the one that counts: an older one may
+    /// be dead without having said so, its sender cut off or standing still.
+    begun: watch::Sender<u64>,
 }
 
 struct Arriving {
@@ -38,34 +44,54 @@ struct Arriving {
 }
 
 impl Arrivals {
-    pub(super) fn new(core: Core, intake: Option<Intake>, received: IntCounterVec) -> Self {
-        Self { core, intake, received, arriving: Arc::default() }
+    pub(super) fn new(
+        core: Core,
+        intake: Option<Intake>,
+        metrics: PeerMetrics,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            core,
+            intake,
+            metrics,
+            clock,
+            arriving: Arc::default(),
+            begun: watch::Sender::new(0),
+        }
     }
 
     /// Takes what one connection brings and answers it.
     pub(super) async fn take(
         &self,
         from: MemberId,
-        mut pieces: Streaming<SnapshotPiece>,
+        pieces: Streaming<SnapshotPiece>,
         answers: &Answers,
     ) {
-        let taken = self.converse(&mut pieces, answers).await;
-        if taken.is_ok() {
-            self.received.with_label_values(&[&from.to_string()]).inc();
-        }
-        if let Err(status) = taken {
-            tracing::warn!(error = status.message(), "receiving database snapshot broke off");
-            // Nobody hears it if the connection is gone.
-            let _ = answers.send(Err(status)).await;
+        let receiving = self.metrics.receiving.begin(from);
+        let began = self.clock.now();
+        match self.converse(self.incoming(from, pieces), answers).await {
+            Ok(()) => receiving.succeeded(self.clock.now() - began),
+            Err(status) => {
+                drop(receiving);
+                tracing::warn!(error = status.message(), "receiving database snapshot broke off");
+                // Nobody hears it if the connection is gone.
+                let _ = answers.send(Err(status)).await;
+            }
         }
     }
 
-    async fn converse(
-        &self,
-        pieces: &mut Streaming<SnapshotPiece>,
-        answers: &Answers,
-    ) -> Result<(), Status> {
-        let head = match next(pieces).await? {
+    fn incoming(&self, from: MemberId, pieces: Streaming<SnapshotPiece>) -> Incoming {
+        let mut number = 0;
+        self.begun.send_modify(|begun| {
+            *begun += 1;
+            number = *begun;
+        });
+        let traffic = self.metrics.traffic(from);
+        Incoming { pieces, traffic, number, begun: self.begun.subscribe() }
+    }
+
+    async fn converse(&self, mut pieces: Incoming, answers: &Answers) -> Result<(), Status> {
+        let head = match pieces.next().await? {
             snapshot_piece::Part::Head(head) => head,
             snapshot_piece::Part::Piece(_) => {
                 return Err(Status::invalid_argument("a piece of a state that was not announced"));
@@ -77,7 +103,7 @@ impl Arrivals {
         let wanted = snapshot_answer::Answer::Wanted(arriving.receiver.wanted());
         tell(answers, wanted).await?;
         let received = loop {
-            let piece = match next(pieces).await {
+            let piece = match pieces.next().await {
                 Ok(snapshot_piece::Part::Piece(piece)) => piece,
                 Ok(snapshot_piece::Part::Head(_)) => {
                     return Err(Status::invalid_argument("a state was announced twice"));
@@ -142,9 +168,27 @@ impl Arrivals {
     }
 }
 
-async fn next(pieces: &mut Streaming<SnapshotPiece>) -> Result<snapshot_piece::Part, Status> {
-    let piece = pieces.message().await?.and_then(|piece| piece.part);
-    piece.ok_or_else(|| Status::aborted("the state ended before it was complete"))
+/// What one connection brings.
+struct Incoming {
+    pieces: Streaming<SnapshotPiece>,
+    traffic: Traffic,
+    /// Of how many it is the newest, and how many there are now.
+    number: u64,
+    begun: watch::Receiver<u64>,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Result<snapshot_piece::Part, Status> {
+        let piece = tokio::select! {
+            piece = self.pieces.message() => piece?,
+            _ = self.begun.wait_for(|begun| *begun != self.number) => {
+                return Err(Status::aborted("a newer connection brings a state"));
+            }
+        };
+        let piece = piece.inspect(|piece| self.traffic.received(piece.encoded_len()));
+        let piece = piece.and_then(|piece| piece.part);
+        piece.ok_or_else(|| Status::aborted("the state ended before it was complete"))
+    }
 }
 
 async fn tell(answers: &Answers, answer: snapshot_answer::Answer) -> Result<(), Status> {

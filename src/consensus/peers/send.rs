@@ -12,15 +12,19 @@ use openraft::raft::SnapshotResponse;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
+use super::link::PeerChannel;
 use super::network::{Failed, ToPeer};
 use super::wire;
 use crate::consensus::aside::aside;
 use crate::consensus::machine::Work;
+use crate::consensus::retention::Hold;
 use crate::consensus::types::{TypeConfig, Vote};
 use crate::proto::peer::raft_client::RaftClient;
-use crate::proto::peer::{SnapshotHead, SnapshotPiece, snapshot_answer, snapshot_piece};
+use crate::proto::peer::{
+    SnapshotAnswer, SnapshotHead, SnapshotPiece, snapshot_answer, snapshot_piece,
+};
 use crate::state::Image;
 
 /// Pieces read ahead of the network; each is about 1 MiB.
@@ -28,8 +32,9 @@ const AHEAD: usize = 2;
 /// Connections tried for one image, and the pause between them.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(300);
-/// Time a receiver gets for one piece, and for its verdict. An image that is kept costs memory and
-/// disk, so nobody may keep it without taking from it.
+/// Time a receiver gets to answer, for one piece, and for its verdict. An image that is kept costs
+/// memory and disk, so nobody may keep it without taking from it. A receiver that does not answer pings
+/// either has two election timeouts (`link.rs`), and in both cases as many attempts as there are.
 const PIECE: Duration = Duration::from_secs(60);
 const VERDICT: Duration = Duration::from_secs(600);
 
@@ -50,13 +55,16 @@ impl ToPeer {
     }
 
     async fn insist(&self, vote: Vote) -> Sent {
-        let (to, began) = (self.target(), self.network.clock.now());
-        let mut transfer = Transfer { number: self.network.next_transfer(), image: None };
+        let (to, began) = (self.target(), self.network.shared.clock.now());
+        let sending = self.network.links.metrics().sending.begin(to);
+        let mut transfer =
+            Transfer { number: self.network.next_transfer(), image: None, held: None };
         for attempt in 1.. {
             match self.attempt(&mut transfer, vote).await {
                 Ok(vote) => {
-                    let took = self.network.clock.now() - began;
+                    let took = self.network.shared.clock.now() - began;
                     tracing::info!(%to, took = ?took, "sent database snapshot");
+                    sending.succeeded(took);
                     return Ok(SnapshotResponse::new(vote));
                 }
                 // As long as nothing was sent, nothing is lost by beginning anew.
@@ -73,21 +81,19 @@ impl ToPeer {
     }
 
     /// One connection: tells what comes, sends from the piece that is wanted, waits for the verdict.
-    async fn attempt(&self, transfer: &mut Transfer, vote: Vote) -> Result<Vote, Failed> {
+    async fn attempt<'a>(
+        &'a self,
+        transfer: &mut Transfer<'a>,
+        vote: Vote,
+    ) -> Result<Vote, Failed> {
         let channel = self.network.links.bulk(self.target().0).ok_or_else(|| self.unknown())?;
         let (pieces, requests) = mpsc::channel(AHEAD);
         let gone = || self.unreachable("the connection was closed");
         let head = SnapshotHead { vote: Some(wire::from_vote(&vote)), transfer: transfer.number };
         pieces.send(message(snapshot_piece::Part::Head(head))).await.map_err(|_| gone())?;
-        let call = RaftClient::new(channel).snapshot(ReceiverStream::new(requests)).await;
-        let mut answers = call.map_err(|status| self.failed(&status))?.into_inner();
-        let from = match timeout(PIECE, answers.message()).await {
-            Ok(told) => match told.map_err(|status| self.failed(&status))?.and_then(|a| a.answer) {
-                Some(snapshot_answer::Answer::Wanted(from)) => from,
-                _ => return Err(gone()),
-            },
-            Err(_) => return Err(self.unreachable("it does not say which piece it wants")),
-        };
+        let opened = timeout(PIECE, self.open(channel, requests)).await;
+        let silent = |_| Err(self.unreachable("it does not say which piece it wants"));
+        let (mut answers, from) = opened.unwrap_or_else(silent)?;
         let image = self.image(transfer).await?;
         let fed = feed(&image, from, pieces);
         tokio::select! {
@@ -103,12 +109,28 @@ impl ToPeer {
         }
     }
 
+    /// A stream of pieces, and the piece the receiver wants first.
+    async fn open(
+        &self,
+        channel: PeerChannel,
+        requests: mpsc::Receiver<SnapshotPiece>,
+    ) -> Result<(Streaming<SnapshotAnswer>, u64), Failed> {
+        let call = RaftClient::new(channel).snapshot(ReceiverStream::new(requests)).await;
+        let mut answers = call.map_err(|status| self.failed(&status))?.into_inner();
+        let told = answers.message().await.map_err(|status| self.failed(&status))?;
+        match told.and_then(|told| told.answer) {
+            Some(snapshot_answer::Answer::Wanted(from)) => Ok((answers, from)),
+            _ => Err(self.unreachable("the connection was closed")),
+        }
+    }
+
     /// The state that is sent: of the moment when it is first asked for, so that a member that cannot
     /// be reached costs nothing.
-    async fn image(&self, transfer: &mut Transfer) -> Result<Image, Failed> {
+    async fn image<'a>(&'a self, transfer: &mut Transfer<'a>) -> Result<Image, Failed> {
         if let Some(image) = &transfer.image {
             return Ok(image.clone());
         }
+        transfer.held = Some(self.network.shared.retention.hold());
         let (reply, taken) = oneshot::channel();
         let gone = || self.unreachable("the apply thread has ended");
         self.network.work.send(Work::Image(reply)).await.map_err(|_| gone())?;
@@ -120,9 +142,11 @@ impl ToPeer {
 }
 
 /// One state on its way to one member.
-struct Transfer {
+struct Transfer<'a> {
     number: u64,
     image: Option<Image>,
+    /// What has happened since is in the log, and stays there.
+    held: Option<Hold<'a>>,
 }
 
 /// How sending pieces ended.

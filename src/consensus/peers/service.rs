@@ -9,12 +9,14 @@ use futures::{Stream, StreamExt};
 use openraft::ReadPolicy;
 use openraft::errors::ClientWriteError;
 use openraft::raft::{AppendEntriesRequest, ClientWriteResult};
+use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::guard::Guard;
 use super::link::PeerIdentity;
+use super::metrics::PeerMetrics;
 use super::receive::Arrivals;
 use super::wire;
 use crate::consensus::members::{self, Change, Changes};
@@ -24,9 +26,9 @@ use crate::consensus::ticket::Ticket;
 use crate::consensus::types::{Proposal, TypeConfig};
 use crate::proto::peer::raft_server::{Raft, RaftServer};
 use crate::proto::peer::{
-    AppendAnswer, AppendRequest, ChangeAnswer, ChangeRequest, ProposeAnswer, ProposeRequest,
-    ReadIndexAnswer, ReadIndexRequest, SnapshotAnswer, SnapshotPiece, TransferAnswer,
-    TransferRequest, VoteAnswer, VoteRequest,
+    AppendAnswer, AppendRequest, ChangeAnswer, ChangeRequest, ProbeAnswer, ProbeQuestion,
+    ProposeAnswer, ProposeRequest, ReadIndexAnswer, ReadIndexRequest, SnapshotAnswer,
+    SnapshotPiece, TransferAnswer, TransferRequest, VoteAnswer, VoteRequest,
 };
 use crate::state::{Intake, Reader};
 use crate::tasks::{Stage, Supervisor};
@@ -65,7 +67,8 @@ impl PeerService {
         supervisor: Supervisor,
     ) -> Self {
         let Host { identity, reader, intake } = host;
-        let arrivals = Arrivals::new(core.clone(), intake, shared.metrics.received.clone());
+        let arrivals =
+            Arrivals::new(core.clone(), intake, shared.metrics.peers.clone(), shared.clock);
         let guard = Guard::new(identity, reader);
         Self { core, shared, changes, arrivals, guard, supervisor }
     }
@@ -98,12 +101,20 @@ impl Raft for PeerService {
         &self,
         request: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        self.admit(&request)?;
+        let from = self.admit(&request)?;
+        let metrics = self.shared.metrics.peers.clone();
+        let traffic = metrics.traffic(from);
+        let heard = traffic.clone();
         // The stream ends with the first message that is lost or none; the sender begins another.
-        let requests = request.into_inner().scan((), |(), message| ready(readable(message.ok())));
+        let requests = request.into_inner().scan((), move |(), message| {
+            let message = message.ok().inspect(|message| heard.received(message.encoded_len()));
+            ready(message.and_then(|message| readable(message, &metrics, from)))
+        });
         let answers = self.core.stream_append(requests);
-        let answers = answers.map(|answer| {
-            answer.map(|result| wire::from_appended(&result)).map_err(|error| gone(&error))
+        let answers = answers.map(move |answer| {
+            let answer = wire::from_appended(&answer.map_err(|error| gone(&error))?);
+            traffic.sent(answer.encoded_len());
+            Ok(answer)
         });
         Ok(Response::new(Box::pin(answers)))
     }
@@ -153,7 +164,8 @@ impl Raft for PeerService {
         &self,
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeAnswer>, Status> {
-        self.admit(&request)?;
+        let from = self.admit(&request)?;
+        self.shared.metrics.peers.traffic(from).received(request.get_ref().encoded_len());
         let proposal = Proposal::read(request.into_inner().record)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         if !self.leads() {
@@ -190,6 +202,14 @@ impl Raft for PeerService {
         Ok(Response::new(answer))
     }
 
+    async fn probe(
+        &self,
+        request: Request<ProbeQuestion>,
+    ) -> Result<Response<ProbeAnswer>, Status> {
+        self.admit(&request)?;
+        Ok(Response::new(ProbeAnswer {}))
+    }
+
     async fn change_members(
         &self,
         request: Request<ChangeRequest>,
@@ -202,9 +222,16 @@ impl Raft for PeerService {
     }
 }
 
-fn readable(message: Option<AppendRequest>) -> Option<AppendEntriesRequest<TypeConfig>> {
-    wire::to_append(message?)
-        .inspect_err(|error| tracing::warn!(%error, "dropped a stream of another member"))
+fn readable(
+    message: AppendRequest,
+    metrics: &PeerMetrics,
+    from: MemberId,
+) -> Option<AppendEntriesRequest<TypeConfig>> {
+    wire::to_append(message)
+        .inspect_err(|error| {
+            tracing::warn!(%error, "dropped a stream of another member");
+            metrics.not_received(from);
+        })
         .ok()
 }
 

@@ -5,4 +5,5 @@ mod corruption;
 mod faults;
 mod linearizability;
 mod membership;
+mod metrics;
 mod tutorial;

@@ -57,6 +57,14 @@ impl Content {
         self.len = self.len.max(offset + data.len() as u64);
     }
 
+    /// The bytes of the sector that begins at `offset`, as far as the file goes.
+    fn sector(&self, offset: u64) -> &[u8] {
+        let left = usize::try_from(self.len - offset).unwrap();
+        let within = usize::try_from(offset % PAGE as u64).unwrap();
+        let page = self.pages.get(&(offset / PAGE as u64)).map_or(&[0; PAGE], Box::as_ref);
+        &page[within..within + left.min(SECTOR)]
+    }
+
     fn truncate(&mut self, len: u64) {
         if len < self.len {
             let page = len / PAGE as u64;
@@ -112,17 +120,15 @@ impl Change {
         }
     }
 
-    /// Applies what a power cut left of it.
-    fn tear(&self, content: &mut Content, dice: &mut Dice) {
+    /// Applies what a power cut left of it. What gets to the disk of a write are sectors as they are
+    /// in `now`, after the write: what was written to the same sector before is there too.
+    fn tear(&self, content: &mut Content, now: &Content, dice: &mut Dice) {
         let Self::Write(offset, data) = self else { return self.apply(content) };
-        let mut at = 0;
-        while at < data.len() {
-            let border = SECTOR - usize::try_from((offset + at as u64) % SECTOR as u64).unwrap();
-            let end = data.len().min(at + border);
+        let first = offset - offset % SECTOR as u64;
+        for at in (first..offset + data.len() as u64).step_by(SECTOR) {
             if dice.below(4) > 0 {
-                content.write(offset + at as u64, &data[at..end]);
+                content.write(at, now.sector(at));
             }
-            at = end;
         }
     }
 }
@@ -149,14 +155,17 @@ impl FileState {
 
     /// What is there after the power is back.
     fn after_cut(&self, dice: &mut Dice) -> Content {
-        let mut content = self.durable.clone();
-        let fate = dice.below(4);
+        match dice.below(4) {
+            0 => return self.durable.clone(),
+            1 => return self.newest(),
+            _ => {}
+        }
+        let mut now = self.durable.clone();
+        let mut content = now.clone();
         for (_, change) in &self.pending {
-            match fate {
-                0 => {}
-                1 => change.apply(&mut content),
-                _ if dice.heads() => change.tear(&mut content, dice),
-                _ => {}
+            change.apply(&mut now);
+            if dice.heads() {
+                change.tear(&mut content, &now, dice);
             }
         }
         content
@@ -430,4 +439,32 @@ impl<'a> Record<'a> {
             end: at + Self::HEAD + first + second + data,
         })
     }
+}
+
+#[test]
+fn a_sector_keeps_what_was_written_to_it_before() {
+    let write = |offset, byte| (0, Change::Write(offset, vec![byte; 100]));
+    let pending = vec![write(0, 1), write(100, 2), write(500, 3)];
+    let file = FileState { pending, ..FileState::default() };
+    let mut seen = BTreeSet::new();
+    for seed in 0..1_000 {
+        let left = file.after_cut(&mut Dice::new(seed));
+        let byte = |offset: u64| match left.len.checked_sub(offset) {
+            None | Some(0) => 0,
+            _ => left.sector(offset - offset % SECTOR as u64)
+                [usize::try_from(offset).unwrap() % SECTOR],
+        };
+        seen.insert([byte(0), byte(100), byte(500), byte(550)]);
+    }
+    let possible = [
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+        [1, 2, 0, 0],
+        [1, 2, 3, 0],
+        [0, 0, 0, 3],
+        [1, 0, 0, 3],
+        [1, 2, 0, 3],
+        [1, 2, 3, 3],
+    ];
+    assert_eq!(seen, BTreeSet::from(possible));
 }

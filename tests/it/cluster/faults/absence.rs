@@ -1,32 +1,141 @@
-//! A member that was away for so long that the log no longer reaches back.
+//! A member that was away for so long that the log no longer reaches back, and the state it is sent.
 
-use super::{Trial, rounds};
-use crate::support::cluster::Plan;
+use std::time::Duration;
+
+use super::{Trial, others, rounds};
+use crate::cluster::linearizability::Workload;
+use crate::support::cluster::requests::put;
+use crate::support::cluster::{Cluster, Plan};
 use crate::support::http;
 use crate::support::wait::eventually;
 
+const FLAGS: [&str; 2] = ["--snapshot-count=50", "--experimental-snapshot-catchup-entries=10"];
 /// More than the log keeps.
 const MISSED: usize = 250;
+/// Values of a megabyte, and what the way of the state is slowed down to: it takes seconds, so that
+/// something can happen in the middle.
+const LARGE: usize = 48;
+const SLOW: Duration = Duration::from_millis(150);
+/// Bytes of the state after which the receiver has some of it, wherever the others are.
+const MIDDLE: f64 = (16 << 20) as f64;
+
+/// What a member has counted under a name, of the first other member it tells of.
+fn counted(cluster: &Cluster, member: usize, name: &str) -> Option<f64> {
+    series(cluster, member, &format!("{name}{{"))
+}
+
+/// The value of the first series that begins so.
+fn series(cluster: &Cluster, member: usize, beginning: &str) -> Option<f64> {
+    let address = cluster.members[member].client_address();
+    let text = http::request(&address, "GET", "/metrics").body;
+    let line = text.lines().find(|line| line.starts_with(beginning))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// Lets a follower miss more than the log keeps; tells which.
+async fn falls_behind(cluster: &mut Cluster, workload: &Workload) -> usize {
+    let away = cluster.follower().await;
+    cluster.kill(away);
+    workload.progress(MISSED).await;
+    away
+}
+
+/// Lets a follower miss a large state and come back on a slow way, until it has some of it; tells who
+/// sends and who receives.
+async fn half_received(cluster: &mut Cluster, workload: &Workload) -> (usize, usize) {
+    let away = cluster.follower().await;
+    let id = cluster.id(away).await;
+    cluster.kill(away);
+    let leader = cluster.leader().await;
+    for number in 0..LARGE {
+        put(&cluster.members[leader].client, &format!("large{number}"), &"v".repeat(1 << 20)).await;
+    }
+    workload.progress(MISSED).await;
+    let leader = cluster.leader().await;
+    cluster.network().delay(leader, away, SLOW);
+    let sent = format!("etcd_network_peer_sent_bytes_total{{To=\"{id:x}\"}}");
+    let before = series(cluster, leader, &sent).unwrap();
+    cluster.launch(away);
+    eventually("the state to be half received", || {
+        series(cluster, leader, &sent).filter(|now| *now > before + MIDDLE)
+    });
+    (leader, away)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_missed_too_much_gets_a_snapshot() {
-    let flags = ["--snapshot-count=50", "--experimental-snapshot-catchup-entries=10"];
     for _ in 0..rounds() {
         // For half a minute after it sent a snapshot etcd keeps its log whole, so that each round has
         // a cluster of its own.
-        let mut trial = Trial::start(Plan::of(3).flags(&flags)).await;
+        let mut trial = Trial::start(Plan::of(3).flags(&FLAGS)).await;
         trial
             .endures("long-absence", async |cluster, workload, _| {
-                let away = cluster.follower().await;
-                cluster.kill(away);
-                workload.progress(MISSED).await;
+                let away = falls_behind(cluster, workload).await;
                 cluster.restart(away).await;
-                let address = cluster.members[away].client_address();
-                eventually("a snapshot to be received", || {
-                    let metrics = http::request(&address, "GET", "/metrics").body;
-                    let counter = "etcd_network_snapshot_receive_success{";
-                    metrics.lines().any(|line| line.starts_with(counter)).then_some(())
-                });
+                let leader = cluster.leader().await;
+                for (member, way) in [(away, "receive"), (leader, "send")] {
+                    let counter = format!("etcd_network_snapshot_{way}_success");
+                    eventually(&counter, || counted(cluster, member, &counter));
+                }
+            })
+            .await;
+    }
+}
+
+/// The others go on meanwhile, and the state is not kept for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_stands_still_is_given_up() {
+    let mut trial = Trial::start(Plan::of(3).on_a_network().flags(&FLAGS)).await;
+    trial
+        .endures("paused-receiver", async |cluster, workload, _| {
+            let (leader, away) = half_received(cluster, workload).await;
+            cluster.pause(away);
+            assert_eq!(counted(cluster, leader, "etcd_network_snapshot_send_success"), None);
+            workload.progress(100).await;
+            eventually("the sender to give up", || {
+                counted(cluster, leader, "etcd_network_snapshot_send_failures")
+            });
+            cluster.network().heal();
+            cluster.resume(away);
+            cluster.wait_ready(away).await;
+            // What was written while the state was on its way is still in the log.
+            workload.progress(MISSED).await;
+            let sent = counted(cluster, leader, "etcd_network_snapshot_send_success");
+            assert_eq!(sent, Some(1.0), "how often the state was sent");
+        })
+        .await;
+}
+
+/// Without the state the new leader would have no majority.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_stands_still_is_done_without() {
+    let mut trial = Trial::start(Plan::of(3).on_a_network().flags(&FLAGS)).await;
+    trial
+        .endures("paused-sender", async |cluster, workload, _| {
+            let (leader, _) = half_received(cluster, workload).await;
+            cluster.pause(leader);
+            cluster.leader_of(&others(cluster, leader)).await;
+            workload.progress(40).await;
+            cluster.resume(leader);
+            cluster.network().heal();
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_dies_as_it_takes_over_a_state_starts_again() {
+    for point in ["adopt-before", "adopt-switched"] {
+        let mut trial = Trial::start(Plan::of(3).flags(&FLAGS)).await;
+        trial
+            .endures(point, async |cluster, workload, _| {
+                let away = falls_behind(cluster, workload).await;
+                cluster.members[away].by = vec!["env".into(), format!("FAIL_POINT={point}:1")];
+                cluster.launch(away);
+                cluster.members[away].wait_end();
+                let died = format!("fail point {point} reached");
+                assert!(cluster.members[away].output().contains(&died), "{point}");
+                cluster.members[away].by.clear();
+                cluster.restart(away).await;
             })
             .await;
     }

@@ -103,6 +103,11 @@ impl Network {
         self.set(from, to, |path| path.cut = true);
     }
 
+    /// What `from` sends takes so long to arrive at `to`.
+    pub(crate) fn delay(&self, from: usize, to: usize, delay: Duration) {
+        self.set(from, to, |path| path.delay = delay);
+    }
+
     /// Cuts between every member of one side and every one of the other, both ways.
     pub(crate) fn part(&self, side: &[usize], other: &[usize]) {
         for (a, b) in side.iter().flat_map(|a| other.iter().map(move |b| (*a, *b))) {
