@@ -13,7 +13,7 @@ use crate::state::Reader;
 use crate::state::reader::Hash;
 use crate::telemetry::metrics::Registry;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::{Comparing, DiskWatch, Lessor};
+use crate::upkeep::{Comparing, DiskWatch, Lessor, Passing};
 use crate::watch::Hub;
 
 /// What of the configuration bounds requests.
@@ -85,6 +85,8 @@ pub struct Backend {
     pub lessor: Lessor,
     /// Comparisons with other members.
     pub comparing: Comparing,
+    /// Revocation lists on their way.
+    pub passing: Passing,
     /// Ids for leases.
     pub ids: RequestIds,
     /// Bounds.

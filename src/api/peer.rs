@@ -58,6 +58,7 @@ pub fn router(backend: &Arc<Backend>) -> Router {
     let grpc = Routes::new(backend.node.peers().server())
         .add_service(backend.lessor.server(backend.node.peers().clone()))
         .add_service(backend.comparing.server(backend.node.peers().clone()))
+        .add_service(backend.passing.server(backend.node.peers().clone()))
         .into_axum_router();
     let members = Router::new()
         .route("/members", any(members))

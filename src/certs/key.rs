@@ -4,12 +4,19 @@ use std::fmt;
 
 use rcgen::{KeyPair, PublicKeyData};
 use sha1::{Digest, Sha1};
+use zeroize::Zeroize;
 
 use super::CertError;
 
-/// A private key in PEM; never printed.
+/// A private key in PEM; never printed, and wiped from memory when it is dropped.
 #[derive(Clone)]
 pub struct Secret(pub(super) String);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Secret {
     /// The PEM text, for writing it to its file.

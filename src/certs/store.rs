@@ -1,9 +1,12 @@
 //! PEM files: written whole or not at all, keys for their owner only.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use super::CertError;
 use super::key::Secret;
@@ -36,25 +39,31 @@ impl Owner {
     }
 }
 
-/// A file to be written.
-#[derive(Clone, Debug)]
+/// A file to be written; its text may be a key, so it is never printed and wiped when dropped.
+#[derive(Clone)]
 pub struct New {
     path: PathBuf,
-    text: String,
+    text: Zeroizing<String>,
     mode: u32,
     owner: Option<Owner>,
+}
+
+impl fmt::Debug for New {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "New({}, {:o})", self.path.display(), self.mode)
+    }
 }
 
 impl New {
     /// A certificate, an authority's bundle, a request or a revocation list.
     pub fn public(path: &Path, pem: &str, owner: Option<Owner>) -> Self {
-        Self { path: path.to_owned(), text: pem.to_owned(), mode: PUBLIC, owner }
+        Self { path: path.to_owned(), text: pem.to_owned().into(), mode: PUBLIC, owner }
     }
 
     /// A private key, alone or with its certificates; readable by its owner only from the first
     /// byte on.
     pub fn private(path: &Path, pem: &str, owner: Option<Owner>) -> Self {
-        Self { path: path.to_owned(), text: pem.to_owned(), mode: PRIVATE, owner }
+        Self { path: path.to_owned(), text: pem.to_owned().into(), mode: PRIVATE, owner }
     }
 
     /// Where it goes.

@@ -44,8 +44,8 @@ pub use cluster::InitialMember;
 pub use exit::Exit;
 pub use member::{Member, MetricsMode};
 pub use sections::{
-    AutoCompaction, Cluster, ClusterState, Comparisons, Features, Log, LogFormat, LogLevel,
-    Retention, Tls, TlsLimits, TlsVersion,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Features, Hardening, Log, LogFormat,
+    LogLevel, Retention, Tls, TlsLimits, TlsVersion,
 };
 
 pub use suites::SPOKEN as SPOKEN_SUITES;
@@ -75,6 +75,8 @@ pub struct Config {
     pub features: Features,
     /// Comparisons between members.
     pub comparisons: Comparisons,
+    /// What the process gives up.
+    pub hardening: Hardening,
 }
 
 /// A configuration that is good to start with, and what is to be said about it.

@@ -67,6 +67,8 @@ pub struct Tls {
     pub trusted_ca_file: Option<PathBuf>,
     /// Revocation list for client certificates.
     pub crl_file: Option<PathBuf>,
+    /// Where lists are kept that other members passed on; it need not be there.
+    pub passed_crl_file: Option<PathBuf>,
     /// Whether client certificates are demanded and verified.
     pub client_cert_auth: bool,
     /// Whether to make a self-signed certificate when none is given.
@@ -109,6 +111,8 @@ pub struct TlsLimits {
     pub self_signed_cert_validity_years: u32,
     /// Whether nothing is served or advertised in plaintext.
     pub required: bool,
+    /// Whether private keys that every user of the machine can read are used all the same.
+    pub loose_keys: bool,
 }
 
 impl Default for TlsLimits {
@@ -119,6 +123,7 @@ impl Default for TlsLimits {
             cipher_suites: Vec::new(),
             self_signed_cert_validity_years: 1,
             required: false,
+            loose_keys: false,
         }
     }
 }
@@ -242,6 +247,22 @@ pub struct Features {
     pub lease_checkpoint: bool,
     /// Whether that remaining life survives a restart.
     pub lease_checkpoint_persist: bool,
+}
+
+/// What the process gives up, so that whoever takes it over has little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hardening {
+    /// Whether it gives up anything: memory images, new privileges, other programs, and writing
+    /// where it need not.
+    pub on: bool,
+    /// Whether a data directory that others may look into is used all the same.
+    pub loose_directories: bool,
+}
+
+impl Default for Hardening {
+    fn default() -> Self {
+        Self { on: true, loose_directories: false }
+    }
 }
 
 /// When members compare what they hold.

@@ -7,8 +7,8 @@ use super::golang;
 use super::layers::Settings;
 use super::suites;
 use super::{
-    AutoCompaction, Cluster, ClusterState, Comparisons, Config, Features, Log, LogFormat, LogLevel,
-    Member, MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
+    AutoCompaction, Cluster, ClusterState, Comparisons, Config, Features, Hardening, Log,
+    LogFormat, LogLevel, Member, MetricsMode, Retention, Tls, TlsLimits, TlsVersion,
 };
 use crate::types::url::Url;
 
@@ -28,6 +28,7 @@ pub(super) fn build(settings: &Settings, faults: &mut Vec<String>) -> Config {
         compaction: view.compaction(faults),
         features: view.features(),
         comparisons: view.comparisons(),
+        hardening: view.hardening(),
     }
 }
 
@@ -145,6 +146,7 @@ impl View<'_> {
             client_key_file: self.path("client-key-file"),
             trusted_ca_file: self.path("trusted-ca-file"),
             crl_file: self.path("client-crl-file"),
+            passed_crl_file: None,
             client_cert_auth: self.on("client-cert-auth"),
             auto: self.on("auto-tls"),
             allowed_cn: Vec::new(),
@@ -161,6 +163,7 @@ impl View<'_> {
             client_key_file: self.path("peer-client-key-file"),
             trusted_ca_file: self.path("peer-trusted-ca-file"),
             crl_file: self.path("peer-crl-file"),
+            passed_crl_file: None,
             client_cert_auth: self.on("peer-client-cert-auth"),
             auto: self.on("peer-auto-tls"),
             allowed_cn: self.list("peer-cert-allowed-cn"),
@@ -193,6 +196,7 @@ impl View<'_> {
                 .collect(),
             self_signed_cert_validity_years: years.max(1),
             required: self.on("require-tls"),
+            loose_keys: self.on("allow-loose-modes"),
         }
     }
 
@@ -251,6 +255,10 @@ impl View<'_> {
             kept: self.on("CompactHashCheck"),
             kept_pause: self.time("compact-hash-check-time"),
         }
+    }
+
+    fn hardening(&self) -> Hardening {
+        Hardening { on: self.on("harden-process"), loose_directories: self.on("allow-loose-modes") }
     }
 
     fn features(&self) -> Features {

@@ -38,6 +38,10 @@ pub mod internal {
 pub mod peer {
     tonic::include_proto!("peer");
 }
+/// How members pass revocation lists on.
+pub mod revocation {
+    tonic::include_proto!("revocation");
+}
 /// The standard gRPC health service.
 pub mod health {
     tonic::include_proto!("grpc.health.v1");

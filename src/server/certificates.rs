@@ -9,8 +9,9 @@ use crate::tasks::{Stage, Supervisor};
 use crate::transport::{Credentials, Expiry};
 use crate::types::clock::Clock;
 
-/// Connections look by themselves, once a second; this is for a server nobody connects to.
-const LOOK: Duration = Duration::from_secs(10);
+/// Connections look by themselves, once a second; this is for a server nobody connects to, and for
+/// connections that are open when their certificate is revoked.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts looking, if there is anything to look after; gives it back.
 pub(super) fn start(credentials: Vec<Credentials>, supervisor: &Supervisor) -> Vec<Credentials> {

@@ -1,5 +1,7 @@
 //! Why a node cannot start.
 
+use std::path::PathBuf;
+
 use crate::bootstrap::PlanError;
 use crate::certs::CertError;
 use crate::consensus::{ConsensusError, ProposeError};
@@ -28,6 +30,18 @@ pub enum ServerError {
     /// The data directory or the database.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Others may look into the data directory.
+    #[error(
+        "the directory {directory} has mode {mode:04o}, so that other users of this machine can reach \
+         what is stored in it; expected 0700: run `chmod 700 {directory}`, or set --allow-loose-modes where \
+         it cannot be otherwise, as in some containers"
+    )]
+    LooseMode {
+        /// The directory.
+        directory: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The Raft log.
     #[error(transparent)]
     Wal(#[from] WalError),

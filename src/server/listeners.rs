@@ -112,12 +112,15 @@ fn peer_credentials(
     Ok(Some(Credentials::open_for_peers(tls, config.tls.clone(), counters.clone())?))
 }
 
-/// The certificates to use: self-made ones where they are asked for.
+/// The certificates to use: self-made ones where they are asked for. Revocation lists that other members
+/// pass on are kept with the data: the configured file is its owner's, and may be where nobody may write.
 fn certificates(config: &Config, side: &str, tls: &Tls, urls: &[Url]) -> Result<Tls, ServerError> {
+    let passed = config.member.data_dir.join("revocations").join(format!("{side}.crl"));
+    let tls = Tls { passed_crl_file: Some(passed), ..tls.clone() };
     if tls.auto && tls.cert_file.is_none() {
-        self_signed(config, side, tls, urls)
+        self_signed(config, side, &tls, urls)
     } else {
-        Ok(tls.clone())
+        Ok(tls)
     }
 }
 

@@ -5,6 +5,7 @@ mod certificates;
 mod embedded;
 mod error;
 mod files;
+mod hardening;
 mod listeners;
 mod reload;
 mod start;
@@ -46,11 +47,11 @@ pub type Reread<'a> = dyn Fn() -> Result<Loaded, Exit> + Sync + 'a;
 /// # Errors
 /// If the log or the runtime cannot be set up; everything later is logged.
 pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
-    // Whatever we create is for us alone; certificates and data are secrets.
-    let _inherited = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let hardened = hardening::harden(&loaded.config);
     let log = logging::init(&log_options(&loaded))?;
     panic::install(log.clone(), Then::Abort);
     introduce(&loaded);
+    hardened.announce();
     files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("etcd-worker")

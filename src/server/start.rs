@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::error::ServerError;
-use super::{certificates, listeners, watchdog};
+use super::{certificates, hardening, listeners, watchdog};
 use crate::api::{Backend, Health, Limits, peer};
 use crate::bootstrap::{Identity, plan};
 use crate::config::{Config, MetricsMode};
@@ -24,8 +24,8 @@ use crate::transport::Credentials;
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 use crate::upkeep::{
-    AutoCompaction, Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts,
-    QuotaParts, QuotaWatch, publish,
+    AutoCompaction, Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts, Passing,
+    PassingParts, QuotaParts, QuotaWatch, publish,
 };
 use crate::watch::Hub;
 
@@ -62,8 +62,7 @@ pub(super) async fn start(
     notifier: &Arc<Notifier>,
 ) -> Result<Running, ServerError> {
     let registry = registry();
-    let member = &config.member;
-    let mut data_dir = DataDir::open(&member.data_dir, member.wal_dir.as_deref())?;
+    let mut data_dir = hardening::open_data_dir(config)?;
     // Before the log is touched: a port that is taken should not cost a founded cluster.
     let mut bound = listeners::bind(config, &registry).await?;
     let peer_credentials = bound.peer_credentials().cloned();
@@ -104,6 +103,7 @@ pub(super) async fn start(
         space: &space,
         supervisor,
         registry: &registry,
+        credentials: bound.credentials(),
     };
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Without the others there may never be a leader.
@@ -315,6 +315,15 @@ fn compare(config: &Config, parts: &Shared<'_>) -> Comparing {
     })
 }
 
+fn pass_lists(parts: &Shared<'_>) -> Passing {
+    Passing::start(PassingParts {
+        node: parts.node.clone(),
+        credentials: parts.credentials.clone(),
+        supervisor: parts.supervisor.clone(),
+        registry: parts.registry.clone(),
+    })
+}
+
 /// The jobs that look after the state.
 fn start_upkeep(config: &Config, parts: &Shared<'_>) -> Lessor {
     AutoCompaction {
@@ -359,6 +368,7 @@ struct Shared<'a> {
     space: &'a Space,
     supervisor: &'a Supervisor,
     registry: &'a Registry,
+    credentials: Vec<Credentials>,
 }
 
 fn backend(
@@ -380,6 +390,7 @@ fn backend(
         disk: watch_disk(config, parts),
         lessor: start_upkeep(config, parts),
         comparing: compare(config, parts),
+        passing: pass_lists(parts),
         ids: RequestIds::new(identity.member, started),
         limits: Limits {
             max_request_bytes: member.max_request_bytes,

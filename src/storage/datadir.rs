@@ -7,6 +7,7 @@
 //! <data-dir>/member/state/N/    state database; CURRENT names the valid N
 //! <data-dir>/member/index/      checkpoints of the key index, checkpoint-N of state N; may be deleted
 //!                               at any time
+//! <data-dir>/revocations/       revocation lists that other members passed on
 //! ```
 
 use std::ffi::OsStr;

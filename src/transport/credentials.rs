@@ -4,6 +4,7 @@
 //! next handshake (looked at once a second at most), and [`Credentials::reload`] does it on demand.
 //! Material that does not pass the checks never replaces what works.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,10 @@ use tokio::sync::watch;
 
 use super::error::TlsError;
 use super::expiry::Expiry;
+use super::identity::hex;
 use super::material::{Material, Stamp};
 use super::metrics::Metrics;
+use super::revocations::{self, ListRefused, Signed};
 use crate::config::{Tls, TlsLimits};
 use crate::types::clock::Clock;
 
@@ -29,6 +32,10 @@ pub struct Live {
     pub server: Option<Arc<ServerConfig>>,
     /// For dialling; none when there is nobody to trust.
     pub client: Option<Arc<ClientConfig>>,
+    /// Serial numbers of certificates that are refused.
+    pub revoked: Arc<HashSet<Vec<u8>>>,
+    /// Revocation lists that trusted authorities signed.
+    pub lists: Arc<Signed>,
     /// When each file of the set ends.
     pub expiries: Arc<[Expiry]>,
     /// Counts the sets, from 1.
@@ -157,6 +164,37 @@ impl Credentials {
         }
     }
 
+    /// Waits until one of these serial numbers is revoked, and tells which; for ever if none is.
+    pub(super) async fn until_revoked(&self, serials: &[Vec<u8>]) -> String {
+        let mut live = self.subscribe();
+        loop {
+            let found = {
+                let now = live.borrow_and_update();
+                serials.iter().find(|serial| now.revoked.contains(*serial)).cloned()
+            };
+            if let Some(serial) = found {
+                return hex(&serial);
+            }
+            // The value lives as long as we do, so that it always changes or we wait.
+            if live.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Takes a revocation list in DER that somebody passed on, if it is newer than what is enforced and
+    /// signed by an authority trusted here; it holds at once, and after a restart.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn take_list(&self, der: &[u8]) -> Result<(), ListRefused> {
+        let in_use = self.live().lists;
+        revocations::take(&self.inner.tls, &in_use, der)?;
+        // What does not pass is logged and counted there; the list is tried again with the next change.
+        let _ = self.reload();
+        Ok(())
+    }
+
     fn replace(&self, seen: &mut Seen) -> Result<(), TlsError> {
         let inner = &*self.inner;
         seen.stamp = Stamp::take(&inner.tls);
@@ -201,7 +239,8 @@ fn publishable(material: &Material, tls: &Tls, generation: u64) -> Result<Live, 
     let skip_verify = tls.auto && tls.trusted_ca_file.is_none();
     let client = material.client_config(skip_verify).ok().map(Arc::new);
     let expiries = material.expiries().into();
-    Ok(Live { server, client, expiries, generation })
+    let (revoked, lists) = (material.revoked(), material.lists());
+    Ok(Live { server, client, revoked, lists, expiries, generation })
 }
 
 fn announce(material: &Material, metrics: &Metrics, generation: u64) {

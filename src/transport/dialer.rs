@@ -1,13 +1,19 @@
 //! Outgoing connections: TCP or Unix socket, with or without TLS.
 
-use std::io;
+use std::future::ready;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::credentials::Credentials;
+use super::identity::serials;
 use super::stream::{Duplex, Prefixed};
 use crate::types::url::Url;
 
@@ -56,6 +62,31 @@ pub type Connection = Box<dyn Duplex>;
 /// # Errors
 /// If nobody answers, or the other end is not whom `tls` trusts.
 pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connection, DialError> {
+    connect(url, tls).await.map(|(connection, _)| connection)
+}
+
+/// As [`dial`], with the credentials of this moment; the connection breaks when a certificate the other
+/// end showed is revoked.
+///
+/// # Errors
+/// If nobody answers, or the other end is not whom the credentials trust.
+pub async fn dial_with(url: &Url, held: Option<&Credentials>) -> Result<Connection, DialError> {
+    let Some(held) = held else { return dial(url, None).await };
+    held.refresh();
+    let (connection, serials) = connect(url, held.live().client.as_ref()).await?;
+    if serials.is_empty() {
+        return Ok(connection);
+    }
+    let held = held.clone();
+    let revoked = async move { held.until_revoked(&serials).await };
+    Ok(Box::new(Breakable { inner: connection, revoked: Box::pin(revoked) }))
+}
+
+/// Connects, and tells the serial numbers of the certificates the other end showed.
+async fn connect(
+    url: &Url,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<(Connection, Vec<Vec<u8>>), DialError> {
     let address = url.authority.clone();
     let socket: Box<dyn Duplex> = if url.scheme.is_unix() {
         let fault =
@@ -69,7 +100,7 @@ pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connecti
         Box::new(stream)
     };
     if !url.scheme.is_tls() {
-        return Ok(socket);
+        return Ok((socket, Vec::new()));
     }
     let Some(config) = tls else { return Err(DialError::NoTls { address }) };
     // A Unix socket has no host name; Go verifies against `localhost` there too.
@@ -79,8 +110,9 @@ pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connecti
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
     let refused = |source| DialError::Handshake { address: address.clone(), source };
     let stream = handshake.await.map_err(refused)?;
+    let serials = stream.get_ref().1.peer_certificates().map(serials).unwrap_or_default();
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return Ok(Box::new(stream));
+        return Ok((Box::new(stream), serials));
     }
     // With TLS 1.3 the handshake is over before the server has looked at our certificate; its first
     // byte, of the settings every HTTP/2 server begins with, says that it took it.
@@ -88,5 +120,59 @@ pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connecti
     if greeted.first_bytes().is_empty() {
         return Err(refused(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(Box::new(greeted))
+    Ok((Box::new(greeted), serials))
+}
+
+/// A stream that breaks when a certificate its other end showed is revoked.
+struct Breakable {
+    inner: Connection,
+    /// Ends with the serial number.
+    revoked: Pin<Box<dyn Future<Output = String> + Send>>,
+}
+
+impl AsyncRead for Breakable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Whoever holds a connection reads it all the time, so this is where it is noticed.
+        if let Poll::Ready(serial) = self.revoked.as_mut().poll(context) {
+            // Asked again, it must not be polled any more.
+            self.revoked = Box::pin(ready(serial.clone()));
+            let text = format!("certificate serial {serial} revoked");
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, text)));
+        }
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Breakable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
 }

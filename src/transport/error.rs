@@ -59,6 +59,17 @@ pub enum TlsError {
         /// The certificate file.
         cert: PathBuf,
     },
+    /// Somebody else may have read the key.
+    #[error(
+        "private key {key} has mode {mode:04o}: every user of this machine can reach it; expected 0600 or \
+         0640: run `chmod 600 {key}`, or set --allow-loose-modes where it cannot be otherwise"
+    )]
+    LooseMode {
+        /// The key file.
+        key: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The certificate is over. Only a reload refuses this: a start merely warns, as etcd's does.
     #[error("the certificate in {path} is not valid now: {detail}; the one in use is kept")]
     NotValidNow {

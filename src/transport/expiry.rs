@@ -73,8 +73,9 @@ impl Expiry {
 }
 
 /// The ends of the authorities and revocation lists of `tls`. Of a bundle with several authorities
-/// each is told; metrics keep the last, so the one that ends first comes last.
-pub(super) fn of_files(tls: &Tls) -> Result<Vec<Expiry>, TlsError> {
+/// each is told; metrics keep the last, so the one that ends first comes last. `next_update` is when
+/// the first of the lists in use should have been replaced.
+pub(super) fn of_files(tls: &Tls, next_update: Option<i64>) -> Result<Vec<Expiry>, TlsError> {
     let mut found = Vec::new();
     if let Some(path) = &tls.trusted_ca_file {
         for der in pem::certificates("trusted CA file", path)? {
@@ -84,9 +85,8 @@ pub(super) fn of_files(tls: &Tls) -> Result<Vec<Expiry>, TlsError> {
         }
         found.sort_by_key(|expiry| std::cmp::Reverse(expiry.not_after));
     }
-    if let Some(path) = &tls.crl_file
-        && let Some(not_after) = pem::revocations(path)?.next_update
-    {
+    let lists = tls.crl_file.as_ref().or(tls.passed_crl_file.as_ref());
+    if let (Some(path), Some(not_after)) = (lists, next_update) {
         let (file, name) = (path.clone(), String::new());
         found.push(Expiry { file, kind: "revocations", name, not_before: 0, not_after });
     }

@@ -1,7 +1,7 @@
 //! The readers of keys and certificates for hostile bytes.
 
 use super::identity::PeerCertificate;
-use super::{pem, roots};
+use super::{pem, revocations, roots};
 use crate::types::fuzz::in_folder;
 
 /// One file read as each kind of file there is, and as a bare certificate.
@@ -15,6 +15,6 @@ pub(crate) fn pem(bytes: &[u8]) {
         for certificate in pem::certificates("certificate", &path).unwrap_or_default() {
             let _ = PeerCertificate::from_der(&certificate);
         }
-        let _ = (pem::private_key(&path), pem::revocations(&path), roots::from_file(&path));
+        let _ = (pem::private_key(&path), revocations::read(&path), roots::from_file(&path));
     });
 }

@@ -11,7 +11,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::credentials::Credentials;
-use super::identity::{Identity, PeerCertificate};
+use super::identity::{Identity, PeerCertificate, serials};
 use super::stream::{Prefixed, Stream};
 use super::{source, verify};
 
@@ -36,6 +36,8 @@ pub(super) struct Ready {
     pub(super) stream: Prefixed<Stream>,
     pub(super) protocol: Protocol,
     pub(super) identity: Identity,
+    /// Serial numbers of the certificates it showed.
+    pub(super) serials: Vec<Vec<u8>>,
     /// Whether a TLS handshake was made.
     pub(super) encrypted: bool,
 }
@@ -105,7 +107,7 @@ async fn greet_unhurried(
         _ => {
             let protocol = by_first_bytes(&stream);
             let identity = Identity { certificate: None, remote, tls: false };
-            Ok(Ready { stream, protocol, identity, encrypted: false })
+            Ok(Ready { stream, protocol, identity, serials: Vec::new(), encrypted: false })
         }
     }
 }
@@ -158,6 +160,7 @@ async fn encrypt(
         })?;
     }
     let identity = Identity { certificate, remote, tls: true };
+    let serials = tls.get_ref().1.peer_certificates().map(serials).unwrap_or_default();
     let negotiated = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     let (least, by_alpn) = match negotiated.as_deref() {
         Some(b"h2") => (0, Some(Protocol::Http2)),
@@ -168,7 +171,7 @@ async fn encrypt(
     let stream: Stream = Box::new(tls);
     let stream = Prefixed::sniff(stream, least, |_| false).await.map_err(|error| failed(&error))?;
     let protocol = by_alpn.unwrap_or_else(|| by_first_bytes(&stream));
-    Ok(Ready { stream, protocol, identity, encrypted: true })
+    Ok(Ready { stream, protocol, identity, serials, encrypted: true })
 }
 
 /// The certificate of a session that was taken up again, when the verifier was not asked.

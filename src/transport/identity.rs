@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
@@ -97,6 +98,12 @@ impl PeerCertificate {
             format!("it becomes valid in {}; check the clock", days(self.not_before - now))
         })
     }
+}
+
+/// The serial numbers of certificates in DER, as revocation lists name them.
+pub(super) fn serials(chain: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+    let parsed = chain.iter().filter_map(|der| X509Certificate::from_der(der).ok());
+    parsed.map(|(_, certificate)| significant(certificate.raw_serial()).to_vec()).collect()
 }
 
 fn issuer_key(parsed: &X509Certificate<'_>) -> String {

@@ -1,21 +1,27 @@
 //! Certificates, keys and lists read from disk, checked, and turned into what rustls works with.
 
+use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, ConfigBuilder, Error, InconsistentKeys, RootCertStore, ServerConfig,
+    SupportedProtocolVersion, WantsVerifier,
 };
+
+use zeroize::Zeroize;
 
 use super::error::TlsError;
 use super::expiry::{self, Expiry};
 use super::identity::PeerCertificate;
-use super::verify::{AnyServer, Clients, Rules};
+use super::revocations::{self, Revocations, Signed};
+use super::verify::{AnyServer, Clients, Rules, Servers};
 use super::{pem, provider, roots};
 use crate::config::{Tls, TlsLimits};
 use crate::types::clock::Clock;
@@ -32,6 +38,8 @@ pub struct Material {
     /// Whom the trusted authorities are, for people.
     trusted_names: String,
     rules: Rules,
+    /// Revocation lists that trusted authorities signed.
+    lists: Arc<Signed>,
     provider: Arc<CryptoProvider>,
     versions: Vec<&'static SupportedProtocolVersion>,
     expiries: Vec<Expiry>,
@@ -54,16 +62,20 @@ impl Material {
     /// of another one, rules that contradict each other, versions that leave nothing.
     pub fn load(tls: &Tls, limits: &TlsLimits) -> Result<Self, TlsError> {
         let versions = provider::versions(limits)?;
+        if let Some((key, mode)) = loose_keys(tls).next().filter(|_| !limits.loose_keys) {
+            return Err(TlsError::LooseMode { key: key.clone(), mode });
+        }
         let (pair, dialling_pair) = load_pairs(tls)?;
         let trusted = match &tls.trusted_ca_file {
             Some(path) => Some(roots::from_file(path)?),
             None if tls.client_cert_auth => Some(roots::system()?),
             None => None,
         };
-        let (rules, provider) = (load_rules(tls)?, provider::choose(limits));
+        let Revocations { serials, next_update, signed, warnings } = revocations::load(tls)?;
+        let (rules, provider) = (load_rules(tls, serials)?, provider::choose(limits));
         let leaves = [&pair, &dialling_pair].into_iter().flatten();
         let leaves = leaves.map(|pair| Expiry::of("certificate", &pair.path, &pair.facts));
-        let expiries = leaves.chain(expiry::of_files(tls)?).collect();
+        let expiries = leaves.chain(expiry::of_files(tls, next_update)?).collect();
         let trusted_names = match &tls.trusted_ca_file {
             Some(path) => roots::names(path)?,
             None => "those of the system".to_owned(),
@@ -74,10 +86,11 @@ impl Material {
             trusted,
             trusted_names,
             rules,
+            lists: signed.into(),
             provider,
             versions,
             expiries,
-            warnings: Vec::new(),
+            warnings,
         };
         material.collect_warnings(tls);
         Ok(material)
@@ -162,7 +175,7 @@ impl Material {
         } else {
             let trusted =
                 self.trusted.as_ref().map_or_else(roots::system, |own| Ok(own.clone()))?;
-            builder.with_root_certificates(trusted)
+            self.trusting(builder, trusted)?
         };
         let pair = self.dialling_pair.as_ref().or(self.pair.as_ref());
         let mut config = match pair {
@@ -174,6 +187,33 @@ impl Material {
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(config)
+    }
+
+    /// Trusts servers of these authorities, but for those whose certificates were revoked.
+    fn trusting(
+        &self,
+        builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+        trusted: Arc<RootCertStore>,
+    ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+        if self.rules.revoked.is_empty() {
+            return Ok(builder.with_root_certificates(trusted));
+        }
+        let chain =
+            WebPkiServerVerifier::builder_with_provider(trusted, Arc::clone(&self.provider))
+                .build()
+                .map_err(|error| TlsError::Setup(error.to_string()))?;
+        let verifier = Arc::new(Servers { chain, rules: self.rules.clone() });
+        Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
+    }
+
+    /// Serial numbers that are refused.
+    pub(super) fn revoked(&self) -> Arc<HashSet<Vec<u8>>> {
+        Arc::clone(&self.rules.revoked)
+    }
+
+    /// Revocation lists that trusted authorities signed.
+    pub(super) fn lists(&self) -> Arc<Signed> {
+        Arc::clone(&self.lists)
     }
 
     /// What is shown when dialling.
@@ -196,14 +236,20 @@ impl Material {
                 self.warnings.push(format!("certificate {path}: {text}"));
             }
         }
-        for key in [&tls.key_file, &tls.client_key_file].into_iter().flatten() {
-            let mode = std::fs::metadata(key).map_or(0, |found| found.permissions().mode());
-            if mode & 0o004 != 0 {
-                let text = "every user of this machine can read it; use mode 0600";
-                self.warnings.push(format!("private key {}: {text}", key.display()));
-            }
+        for (key, _) in loose_keys(tls) {
+            let text = "every user of this machine can read it; use mode 0600";
+            self.warnings.push(format!("private key {}: {text}", key.display()));
         }
     }
+}
+
+/// Private keys that other users than the owner and its group may read or write, with their modes.
+fn loose_keys(tls: &Tls) -> impl Iterator<Item = (&PathBuf, u32)> {
+    let keys = [&tls.key_file, &tls.client_key_file].into_iter().flatten();
+    keys.filter_map(|key| {
+        let mode = std::fs::metadata(key).ok()?.permissions().mode() & 0o777;
+        (mode & 0o006 != 0).then_some((key, mode))
+    })
 }
 
 fn load_pairs(tls: &Tls) -> Result<(Option<Pair>, Option<Pair>), TlsError> {
@@ -233,7 +279,10 @@ fn load_pair(
         Some(leaf) => PeerCertificate::from_der(leaf).map_err(content)?,
         None => return Ok(None),
     };
-    let signer = provider::signing_key(&pem::private_key(key)?).map_err(|_| TlsError::Content {
+    let mut secret = pem::private_key(key)?;
+    let signer = provider::signing_key(&secret);
+    secret.zeroize();
+    let signer = signer.map_err(|_| TlsError::Content {
         what: "private key",
         path: key.to_owned(),
         detail:
@@ -252,7 +301,7 @@ fn load_pair(
     Ok(Some(Pair { key: Arc::new(certified), facts, path: cert.to_owned() }))
 }
 
-fn load_rules(tls: &Tls) -> Result<Rules, TlsError> {
+fn load_rules(tls: &Tls, revoked: HashSet<Vec<u8>>) -> Result<Rules, TlsError> {
     let named = |list: &[String]| -> Vec<String> {
         list.iter().filter(|name| !name.is_empty()).cloned().collect()
     };
@@ -261,9 +310,7 @@ fn load_rules(tls: &Tls) -> Result<Rules, TlsError> {
         let (cn, hostname) = (allowed_cn.join(","), allowed_hostname.join(","));
         return Err(TlsError::AllowedBoth { cn, hostname });
     }
-    let lists = tls.crl_file.as_deref().map(pem::revocations).transpose()?;
-    let revoked = lists.unwrap_or_default().serials;
-    Ok(Rules { allowed_cn, allowed_hostname, revoked })
+    Ok(Rules { allowed_cn, allowed_hostname, revoked: Arc::new(revoked) })
 }
 
 /// What the file system says of the configured files; differs when one was replaced or rewritten.
@@ -281,6 +328,7 @@ impl Stamp {
             &tls.client_key_file,
             &tls.trusted_ca_file,
             &tls.crl_file,
+            &tls.passed_crl_file,
         ];
         Self(files.into_iter().flatten().map(|path| of_file(path)).collect())
     }

@@ -1,5 +1,6 @@
 //! What is counted about sockets and certificates.
 
+use super::ends::ClientEnds;
 use crate::telemetry::metrics::{
     HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, buckets,
 };
@@ -20,6 +21,10 @@ pub struct Metrics {
     pub(super) generation: IntGauge,
     /// End of each certificate, authority and list in use.
     pub(super) not_after: IntGaugeVec,
+    /// Connections closed because their certificate was revoked, by listener.
+    pub(super) revoked: IntCounterVec,
+    /// The ends of the certificates of clients that are connected.
+    pub(super) clients: ClientEnds,
     /// Listeners without encryption that are reached from elsewhere.
     plaintext: IntGaugeVec,
 }
@@ -59,6 +64,13 @@ impl Metrics {
                  seconds.",
                 &["file", "kind"],
             ),
+            revoked: registry.counter_vec(
+                "etcd_rs_tls_revoked_connections_total",
+                "The total number of connections closed because their certificate was revoked, by \
+                 listener.",
+                &["listener"],
+            ),
+            clients: ClientEnds::new(registry),
             plaintext: registry.gauge_vec(
                 "etcd_rs_network_plaintext_listeners",
                 "The number of listeners other machines reach without encryption, by listener.",

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod dialer;
+mod ends;
 mod error;
 mod expiry;
 mod frames;
@@ -21,6 +22,7 @@ mod pem;
 mod pings;
 mod probe;
 mod provider;
+mod revocations;
 mod roots;
 mod serve;
 mod source;
@@ -29,7 +31,7 @@ mod together;
 mod verify;
 
 pub use credentials::{Credentials, Live};
-pub use dialer::{Connection, DialError, dial};
+pub use dialer::{Connection, DialError, dial, dial_with};
 pub use error::{BindError, TlsError};
 pub use expiry::Expiry;
 pub use identity::{Identity, PeerCertificate};
@@ -40,5 +42,6 @@ pub use memory::{Account, Charge, Full, Memory, MemoryLimits};
 pub use metrics::Metrics;
 pub use probe::{ChainFault, HandshakeFault, Seen, probe, speaks_plaintext, verify_chain};
 pub use provider::sha256;
+pub use revocations::{ListRefused, MAX_LIST_BYTES, RevocationList, Signed};
 pub use serve::{Serving, serve};
 pub use stream::Duplex;

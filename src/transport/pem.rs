@@ -1,13 +1,12 @@
 //! Reads PEM files, and says in plain words what is wrong with them.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use super::error::TlsError;
-use super::identity::significant;
 
 /// More than any real chain or bundle has; keeps a wrong path (a log, a disk) from filling memory.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -34,10 +33,10 @@ pub(super) fn certificates(
     Ok(found)
 }
 
-/// The first private key of a file, in PKCS#8, PKCS#1 or SEC1 form.
+/// The first private key of a file, in PKCS#8, PKCS#1 or SEC1 form; for the caller to wipe.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let what = "private key";
-    let bytes = read(what, path)?;
+    let bytes = Zeroizing::new(read(what, path)?);
     let fault = |detail: String| TlsError::Content { what, path: path.to_owned(), detail };
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
@@ -46,18 +45,11 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     }
 }
 
-/// What the revocation lists of a file say.
-#[derive(Debug, Default)]
-pub(super) struct Revocations {
-    /// The serial numbers they name.
-    pub(super) serials: HashSet<Vec<u8>>,
-    /// When the first of them should have been replaced, Unix seconds.
-    pub(super) next_update: Option<i64>,
-}
-
-/// Reads revocation lists; PEM (several lists allowed) or DER.
-pub(super) fn revocations(path: &Path) -> Result<Revocations, TlsError> {
-    let what = "revocation list";
+/// The revocation lists of a file, each in DER; PEM (several lists allowed) or DER.
+pub(super) fn revocation_lists(
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let bytes = read(what, path)?;
     let fault = |detail: String| TlsError::Content { what, path: path.to_owned(), detail };
     let mut lists = Vec::new();
@@ -67,16 +59,7 @@ pub(super) fn revocations(path: &Path) -> Result<Revocations, TlsError> {
     if lists.is_empty() {
         lists.push(CertificateRevocationListDer::from(bytes));
     }
-    let mut found = Revocations::default();
-    for list in lists {
-        let (_, parsed) = x509_parser::parse_x509_crl(&list)
-            .map_err(|error| fault(format!("not a certificate revocation list: {error}")))?;
-        let entries = parsed.iter_revoked_certificates();
-        found.serials.extend(entries.map(|entry| significant(entry.raw_serial()).to_vec()));
-        let next = parsed.next_update().map(|time| time.timestamp());
-        found.next_update = found.next_update.into_iter().chain(next).min();
-    }
-    Ok(found)
+    Ok(lists)
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {

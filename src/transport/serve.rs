@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them until told to stop.
 
 use std::error::Error as StdError;
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
 use super::credentials::Credentials;
+use super::ends::ClientEnd;
 use super::error::BindError;
 use super::handshake::{Protocol, Ready, Rejected, Terms, greet};
 use super::identity::Identity;
@@ -212,6 +214,37 @@ impl<S> Shared<S> {
         }
     }
 
+    /// Counts a connection until the answer is dropped.
+    fn count(&self, ready: &Ready) -> (Closed, Option<ClientEnd>) {
+        let (listener, metrics) = (self.serving.name, &self.serving.metrics);
+        let open = metrics.connections.with_label_values(&[listener]);
+        open.inc();
+        let certificate = ready.identity.certificate.as_ref();
+        let end = certificate.map(|shown| metrics.clients.enter(listener, shown.not_after));
+        (Closed(open), end)
+    }
+
+    /// Waits until a certificate of this connection is revoked.
+    async fn revoked(&self, serials: &[Vec<u8>]) -> String {
+        match &self.terms.credentials {
+            Some(credentials) if !serials.is_empty() => credentials.until_revoked(serials).await,
+            _ => pending().await,
+        }
+    }
+
+    /// Says why a connection ends in the middle of what it was doing: whoever lost a key may have had
+    /// it stolen, so nothing more is answered, and streams end with the connection.
+    fn cut(&self, remote: &str, serial: &str) {
+        let listener = self.serving.name;
+        self.serving.metrics.revoked.with_label_values(&[listener]).inc();
+        tracing::warn!(
+            "remote-addr" = remote,
+            listener,
+            serial,
+            "closed a connection: its certificate was revoked"
+        );
+    }
+
     fn reject(&self, remote: &str, rejected: &Rejected) {
         let listener = self.serving.name;
         if rejected.reason == "closed" && rejected.error == "EOF" {
@@ -249,14 +282,13 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let open = shared.serving.metrics.connections.with_label_values(&[shared.serving.name]);
-    open.inc();
-    let _closed = Closed(open);
+    let _open = shared.count(&ready);
     let limits = &shared.serving.limits;
     let remote = Arc::clone(&ready.identity.remote);
     let account = shared.serving.memory.account();
     let service = Identified { service: shared.service.clone(), identity: ready.identity, account };
     let window = shared.serving.memory.window(limits.connection_window);
+    let mut revoked = pin!(shared.revoked(&ready.serials));
     // The two branches differ only in types: hyper has no common one for its connections.
     let result = match ready.protocol {
         Protocol::Http2 => {
@@ -270,6 +302,7 @@ where
             tokio::select! {
                 biased;
                 result = &mut together => result,
+                serial = &mut revoked => return shared.cut(&remote, &serial),
                 () = shared.stop.stopped() => {
                     together.connection.as_mut().graceful_shutdown();
                     within(limits.drain, together).await
@@ -282,6 +315,7 @@ where
             tokio::select! {
                 biased;
                 result = connection.as_mut() => result,
+                serial = &mut revoked => return shared.cut(&remote, &serial),
                 () = shared.stop.stopped() => {
                     connection.as_mut().graceful_shutdown();
                     within(limits.drain, connection).await

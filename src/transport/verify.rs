@@ -55,15 +55,13 @@ pub(super) struct Rules {
     /// Names of which the certificate must be valid for one; any when empty.
     pub(super) allowed_hostname: Vec<String>,
     /// Serial numbers that may not, whoever issued them: etcd compares nothing else.
-    pub(super) revoked: HashSet<Vec<u8>>,
+    pub(super) revoked: Arc<HashSet<Vec<u8>>>,
 }
 
 impl Rules {
     fn check(&self, presented: &[&CertificateDer<'_>]) -> Result<(), Error> {
         let Some(leaf) = presented.first() else { return Ok(()) };
-        for certificate in presented.iter().filter(|_| !self.revoked.is_empty()) {
-            self.check_revoked(certificate)?;
-        }
+        self.check_all_revoked(presented)?;
         if !self.allowed_cn.is_empty() {
             let name = read(leaf)?.common_name;
             if !self.allowed_cn.contains(&name) {
@@ -76,6 +74,11 @@ impl Rules {
             return Err(refuse("it is valid for none of the allowed host names"));
         }
         Ok(())
+    }
+
+    fn check_all_revoked(&self, presented: &[&CertificateDer<'_>]) -> Result<(), Error> {
+        let mut certificates = presented.iter().filter(|_| !self.revoked.is_empty());
+        certificates.try_for_each(|certificate| self.check_revoked(certificate))
     }
 
     fn check_revoked(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
@@ -158,6 +161,51 @@ impl ClientCertVerifier for Clients {
         let verified = verified?;
         let presented: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
         self.rules.check(&presented)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Verifies servers: chain and name as the library does, then that nothing of it was revoked.
+#[derive(Debug)]
+pub(super) struct Servers {
+    pub(super) chain: Arc<dyn ServerCertVerifier>,
+    pub(super) rules: Rules,
+}
+
+impl ServerCertVerifier for Servers {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.chain.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
+        let presented: Vec<_> = std::iter::once(leaf).chain(intermediates).collect();
+        self.rules.check_all_revoked(&presented)?;
         Ok(verified)
     }
 

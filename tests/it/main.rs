@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; helpers outside of #[test] functions are part of the tests"
 )]
 
+mod alerts;
 mod cert;
 mod cluster;
 mod compat;
@@ -15,6 +16,7 @@ mod ctl;
 mod differential;
 mod durability;
 mod first_start;
+mod hardening;
 mod hostile;
 mod pings;
 mod support;

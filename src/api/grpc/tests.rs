@@ -37,7 +37,9 @@ use crate::proto::health::health_client::HealthClient;
 use crate::storage::space::Space;
 use crate::types::clock::Clock;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
-use crate::upkeep::{Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts};
+use crate::upkeep::{
+    Comparing, ComparisonParts, DiskParts, DiskWatch, Lessor, LessorParts, Passing, PassingParts,
+};
 use crate::watch::Hub;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -129,6 +131,12 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         when: Comparisons::default(),
         supervisor: running.supervisor.clone(),
     });
+    let passing = Passing::start(PassingParts {
+        node: node.clone(),
+        credentials: Vec::new(),
+        supervisor: running.supervisor.clone(),
+        registry: running.registry.clone(),
+    });
     Backend {
         cluster: ClusterId(0xc1),
         member: MemberId(0x8e9e_05c5_2164_694d),
@@ -139,6 +147,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         reader,
         lessor,
         comparing,
+        passing,
         ids: RequestIds::new(MemberId(1), 1),
         limits: Limits {
             max_request_bytes: 1536 << 10,

@@ -101,9 +101,11 @@ fn next(pki: &Pki, steps: &[Step]) -> Vec<String> {
         return vec!["nothing to do: it was on the list already".to_owned()];
     }
     vec![
-        format!("bring {} to every member", lists.join(" and ")),
-        "a server that was started with --client-crl-file and --peer-crl-file refuses it from the \
-         next connection on; one that is open already lives until it ends"
-            .to_owned(),
+        format!(
+            "members that were started with --client-crl-file and --peer-crl-file on {} refuse it within \
+             a second, close its connections, and pass the list on to the other members",
+            lists.join(" and ")
+        ),
+        "if no member reads them here, bring them to one".to_owned(),
     ]
 }

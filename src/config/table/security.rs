@@ -103,8 +103,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Do not compare a member's address with its certificate.",
     )
     .at(&["peer-transport-security.skip-client-san-verification"])
-    .old(&["experimental-peer-skip-client-san-verification"])
-    .idle("a single member has no peers to verify"),
+    .old(&["experimental-peer-skip-client-san-verification"]),
     Setting::new(
         "self-signed-cert-validity",
         Kind::Uint(64),
@@ -134,6 +133,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "false",
         "Refuse to start when anything is to be served or advertised over plaintext http.",
+    ),
+    Setting::new(
+        "harden-process",
+        Kind::Bool,
+        "true",
+        "Give up memory images, new privileges and writing where nothing need be written.",
+    ),
+    Setting::new(
+        "allow-loose-modes",
+        Kind::Bool,
+        "false",
+        "Use private keys that every user can read and a data directory open to others.",
     ),
     Setting::new("cors", Kind::Origins, "*", "Origins that browsers may call from."),
     Setting::new(

@@ -20,7 +20,7 @@ use super::counted::Counted;
 use super::guard;
 use super::metrics::{PeerMetrics, Presence, Traffic};
 use crate::consensus::types::{Membership, Peer};
-use crate::transport::{Connection, Credentials, dial};
+use crate::transport::{Connection, Credentials, dial_with};
 use crate::types::ids::{ClusterId, MemberId};
 use crate::types::url::Url;
 
@@ -223,11 +223,8 @@ impl Place {
         if let Some(road) = &self.road {
             return road.dial(url, self.patience).await;
         }
-        if let Some(credentials) = &self.credentials {
-            credentials.refresh();
-        }
-        let tls = self.credentials.as_ref().and_then(|held| held.live().client);
-        match tokio::time::timeout(self.patience, dial(url, tls.as_ref())).await {
+        let dialled = dial_with(url, self.credentials.as_ref());
+        match tokio::time::timeout(self.patience, dialled).await {
             Ok(result) => result.map_err(|error| error.to_string()),
             Err(_) => Err(format!("dial {}: no connection within {:?}", url, self.patience)),
         }

@@ -1,6 +1,7 @@
 //! Several members from one directory, and what is not good for their ports.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use crate::cert::Desk;
@@ -9,12 +10,17 @@ use crate::support::process::Process;
 use crate::support::server::Kind;
 use crate::support::wait::eventually;
 
-fn member(desk: &Desk, name: &str, at: (SocketAddr, SocketAddr), cluster: &str) -> Process {
-    let dir = desk.path(&format!("nodes/{name}"));
+/// Starts a member with the files that were prepared for its machine, in this directory.
+pub(super) fn member(
+    dir: &Path,
+    name: &str,
+    at: (SocketAddr, SocketAddr),
+    cluster: &str,
+) -> Process {
     let file = |name: &str| dir.join(name).display().to_string();
     let (client, peer) = (format!("https://{}", at.0), format!("https://{}", at.1));
     let mut command = Command::new(Kind::Ours.program("etcd"));
-    command.env_clear().current_dir(&dir).args([
+    command.env_clear().current_dir(dir).args([
         format!("--name={name}"),
         "--data-dir=data".to_owned(),
         format!("--listen-client-urls={client}"),
@@ -50,7 +56,7 @@ fn three_members_from_one_directory_and_a_client_is_none_of_them() {
         desk.run(&["issue", "server", name, "--san", &host]).good();
         desk.run(&["issue", "peer", name, "--san", &host]).good();
         assert!(!desk.path(&format!("nodes/{name}/ca")).exists(), "keys of authorities went along");
-        members.push(member(&desk, name, *at, &cluster));
+        members.push(member(&desk.path(&format!("nodes/{name}")), name, *at, &cluster));
     }
     let admin = desk.path("clients/admin");
     let put = || {

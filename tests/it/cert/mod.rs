@@ -6,6 +6,7 @@ mod doctor;
 mod life;
 mod members;
 mod offline;
+mod revocation;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -50,6 +50,15 @@ impl Pki {
         self.file("list.crl")
     }
 
+    /// A list in DER that revokes the certificate in `name.crt`, signed by the test's authority.
+    pub(crate) fn list(&self, name: &str, number: u64) -> Vec<u8> {
+        let pem = std::fs::read(self.file(&format!("{name}.crt"))).unwrap();
+        let (_, block) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+        let serial = block.parse_x509().unwrap().raw_serial().to_vec();
+        let list = self.authority.revoke(&[serial], number, Clock.unix(), DAY).unwrap();
+        x509_parser::pem::parse_x509_pem(list.as_bytes()).unwrap().1.contents
+    }
+
     fn write(
         &self,
         name: &str,

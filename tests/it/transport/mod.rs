@@ -1,6 +1,8 @@
 //! Listeners and handshakes, with a service that only says who is asking.
 
 mod certificates;
+mod faults;
+mod revocations;
 mod sockets;
 
 use std::convert::Infallible;
