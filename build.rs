@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "health.proto",
         "peer.proto",
         "revocation.proto",
+        "members.proto",
     ];
     println!("cargo:rerun-if-changed={dir}");
     let descriptors = protox::compile(files, [dir])?;

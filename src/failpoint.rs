@@ -62,6 +62,7 @@ points! {
     CompactionDone "compaction-done" "The last step of a compaction is committed."
     PersistBefore "persist-before" "The state is about to be made durable."
     PersistAfter "persist-after" "The state is durable, the log is not cut yet."
+    MembersJoint "members-joint" "Two configurations are valid together, the older one is about to go."
     AdoptBefore "adopt-before" "A received state is durable and about to become the valid one."
     AdoptSwitched "adopt-switched" "A received state is the valid one, the old one is still worked with."
     CheckpointBegun "checkpoint-begun" "An index checkpoint is due."
@@ -71,6 +72,11 @@ points! {
 }
 
 impl Point {
+    /// Whether only members with others come here.
+    pub const fn needs_others(self) -> bool {
+        matches!(self, Self::MembersJoint | Self::AdoptBefore | Self::AdoptSwitched)
+    }
+
     /// Whether only the first start of a member comes here.
     pub const fn is_first_start(self) -> bool {
         matches!(

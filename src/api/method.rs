@@ -26,7 +26,7 @@ macro_rules! methods {
     ($($method:ident: $service:literal $name:literal $kind:ident,)*) => {
         /// A method of a gRPC service.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "the names are those of etcd's API")]
+        #[expect(missing_docs, reason = "the names are those of the services")]
         pub enum Method {
             $($method,)*
         }
@@ -110,6 +110,7 @@ methods! {
     RoleDelete: "etcdserverpb.Auth" "RoleDelete" Unary,
     RoleGrantPermission: "etcdserverpb.Auth" "RoleGrantPermission" Unary,
     RoleRevokePermission: "etcdserverpb.Auth" "RoleRevokePermission" Unary,
+    MemberReplace: "members.Members" "Replace" Unary,
     HealthCheck: "grpc.health.v1.Health" "Check" Unary,
     HealthWatch: "grpc.health.v1.Health" "Watch" ServerStream,
 }

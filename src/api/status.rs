@@ -108,6 +108,9 @@ pub fn of_change(error: ChangeError) -> Status {
         ChangeError::TooManyLearners => {
             Status::failed_precondition("etcdserver: too many learner members in cluster")
         }
+        ChangeError::NotVoter => {
+            Status::failed_precondition("etcdserver: can only replace a voting member")
+        }
         ChangeError::NotLeader => no_leader(),
         ChangeError::Timeout => Status::unavailable(TIMED_OUT),
         ChangeError::Stopped => stopped(),

@@ -24,6 +24,7 @@ use crate::proto::etcdserverpb::lease_client::LeaseClient;
 use crate::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::proto::etcdserverpb::watch_client::WatchClient;
 use crate::proto::health::health_client::HealthClient;
+use crate::proto::members::members_client::MembersClient;
 use crate::transport::{Connection, Material, dial};
 
 /// Largest answer taken, as etcd's client has it: a range is as large as the caller asked for.
@@ -210,6 +211,11 @@ impl Client {
     /// Members.
     pub fn cluster(&self) -> ClusterClient<Transport> {
         ClusterClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// Members, beside etcd's API.
+    pub fn members(&self) -> MembersClient<Transport> {
+        MembersClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// Status, alarms and upkeep.

@@ -30,6 +30,7 @@ pub(super) async fn forget_others(
     let peer = known.membership().get_node(&id.0).cloned().unwrap_or_else(|| Peer {
         name: String::new(),
         peer_urls: UNKNOWN.map(str::to_owned).to_vec(),
+        replaces: 0,
     });
     let term = last.map_or(0, |id| id.leader_id.term);
     let log_id = LogId::new_term_index(term, last.map_or(0, |id| id.index + 1));
@@ -74,8 +75,11 @@ mod tests {
     const ID: fn(u64) -> LogId = |index| LogId::new_term_index(2, index);
 
     fn configuration(ids: &[u64]) -> Membership {
-        let peer =
-            |id: &u64| Peer { name: format!("m{id}"), peer_urls: vec![format!("http://{id}:1")] };
+        let peer = |id: &u64| Peer {
+            name: format!("m{id}"),
+            peer_urls: vec![format!("http://{id}:1")],
+            replaces: 0,
+        };
         let nodes: BTreeMap<u64, Peer> = ids.iter().map(|id| (*id, peer(id))).collect();
         Membership::new(vec![ids.iter().copied().collect()], nodes).unwrap()
     }

@@ -101,7 +101,8 @@ async fn shut_down(core: Core, shared: Arc<Shared>, stop: Stop) {
 }
 
 fn founder(member: &Member) -> (u64, Peer) {
-    (member.id.0, Peer { name: member.name.clone(), peer_urls: member.peer_urls.clone() })
+    let (name, peer_urls) = (member.name.clone(), member.peer_urls.clone());
+    (member.id.0, Peer { name, peer_urls, replaces: 0 })
 }
 
 pub(super) fn core_config(settings: &Settings) -> Result<Config, ConsensusError> {

@@ -25,6 +25,7 @@ use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Status};
 use super::types::{Peer, TypeConfig};
+use crate::tasks::Stage;
 use crate::types::ids::MemberId;
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
@@ -96,6 +97,8 @@ impl Node {
             parts.reader.clone(),
             parts.settings.rules,
         );
+        let stop = supervisor.stop_token(Stage::Consensus);
+        supervisor.spawn("replacement", Stage::Consensus, changes.clone().carry_on(stop));
         let peers = PeerService::new(
             core.clone(),
             Arc::clone(&shared),

@@ -58,6 +58,9 @@ pub(crate) struct Peer {
     /// Where other members reach it.
     #[prost(string, repeated, tag = "2")]
     pub(crate) peer_urls: Vec<String>,
+    /// The member whose place it takes once it has caught up; zero for none.
+    #[prost(uint64, tag = "3")]
+    pub(crate) replaces: u64,
 }
 
 /// A batch of client requests: its bytes as they go into the log, and the same decoded. Cloning
@@ -315,7 +318,7 @@ mod tests {
     fn every_kind_of_entry_reads_back() {
         let log_id = LogId::new_term_index(3, 9);
         let batch = ProposalBatch { origin: 7, id: 8, requests: vec![Request::default()] };
-        let peer = Peer { name: "n".into(), peer_urls: vec!["http://a:1".into()] };
+        let peer = Peer { name: "n".into(), peer_urls: vec!["http://a:1".into()], replaces: 7 };
         let membership =
             Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, peer)])).unwrap();
         let payloads = [

@@ -34,6 +34,10 @@ pub mod v3electionpb {
 pub mod internal {
     tonic::include_proto!("internal");
 }
+/// What clients may ask beside etcd's API.
+pub mod members {
+    tonic::include_proto!("members");
+}
 /// What members say to each other.
 pub mod peer {
     tonic::include_proto!("peer");

@@ -12,6 +12,7 @@ use crate::proto::etcdserverpb::{
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse,
 };
+use crate::proto::members::{ReplaceRequest, ReplaceResponse};
 use crate::types::ids::MemberId;
 use crate::types::url::Url;
 
@@ -78,4 +79,14 @@ pub(super) async fn promote(
 ) -> Result<MemberPromoteResponse, Status> {
     let (_, members) = change(&shared, Change::Promote(MemberId(request.id))).await?;
     Ok(MemberPromoteResponse { header: header::at(&shared.backend, 0), members })
+}
+
+pub(super) async fn replace(
+    shared: Arc<Shared>,
+    request: ReplaceRequest,
+) -> Result<ReplaceResponse, Status> {
+    let (id, peer_urls) = (MemberId(request.id), peer_urls(&request.peer_urls)?);
+    let (new, members) = change(&shared, Change::Replace { id, peer_urls }).await?;
+    let member = members.iter().find(|member| member.id == new.0).cloned();
+    Ok(ReplaceResponse { header: header::at(&shared.backend, 0), member, members })
 }

@@ -174,6 +174,7 @@ where
         Method::MemberUpdate => call.unary(cluster::update),
         Method::MemberList => call.unary(cluster::list),
         Method::MemberPromote => call.unary(cluster::promote),
+        Method::MemberReplace => call.unary(cluster::replace),
         Method::Alarm => call.unary(maintenance::alarm),
         Method::Status => call.unary(maintenance::status),
         Method::Defragment => call.unary(maintenance::defragment),

@@ -24,6 +24,13 @@ pub enum Change {
     },
     /// A learner gets a vote.
     Promote(MemberId),
+    /// A new member joins without a vote, and takes the place of another once it has caught up.
+    Replace {
+        /// Who leaves then.
+        id: MemberId,
+        /// Where the others will reach the new one.
+        peer_urls: Vec<String>,
+    },
 }
 
 /// Why a change is not made.
@@ -53,6 +60,9 @@ pub enum ChangeError {
     /// There may be no more learners.
     #[error("too many learners")]
     TooManyLearners,
+    /// Only the place of a voter can be taken.
+    #[error("the member has no vote")]
+    NotVoter,
     /// Nothing was tried: another member leads, or nobody.
     #[error("this member does not lead")]
     NotLeader,
@@ -65,7 +75,7 @@ pub enum ChangeError {
 }
 
 /// The numbers of refusals between members; zero is none.
-const NUMBERS: [ChangeError; 11] = [
+const NUMBERS: [ChangeError; 12] = [
     ChangeError::NotFound,
     ChangeError::IdExists,
     ChangeError::UrlExists,
@@ -77,6 +87,7 @@ const NUMBERS: [ChangeError; 11] = [
     ChangeError::NotLeader,
     ChangeError::Timeout,
     ChangeError::Stopped,
+    ChangeError::NotVoter,
 ];
 
 /// A change that was made.
@@ -90,24 +101,26 @@ pub(crate) struct Changed {
 
 impl Change {
     pub(super) fn message(&self) -> peer::ChangeRequest {
-        use change_request::Change::{Add, Promote, Remove, Update};
+        use change_request::Change::{Add, Promote, Remove, Replace, Update};
         let change = match self.clone() {
             Self::Add { peer_urls, is_learner } => Add(peer::NewMember { peer_urls, is_learner }),
             Self::Remove(id) => Remove(id.0),
             Self::Update { id, peer_urls } => Update(peer::NewAddresses { id: id.0, peer_urls }),
             Self::Promote(id) => Promote(id.0),
+            Self::Replace { id, peer_urls } => Replace(peer::NewAddresses { id: id.0, peer_urls }),
         };
         peer::ChangeRequest { change: Some(change) }
     }
 
     /// Reads what another member asks for.
     pub(crate) fn read(message: peer::ChangeRequest) -> Option<Self> {
-        use change_request::Change::{Add, Promote, Remove, Update};
+        use change_request::Change::{Add, Promote, Remove, Replace, Update};
         Some(match message.change? {
             Add(new) => Self::Add { peer_urls: new.peer_urls, is_learner: new.is_learner },
             Remove(id) => Self::Remove(MemberId(id)),
             Update(new) => Self::Update { id: MemberId(new.id), peer_urls: new.peer_urls },
             Promote(id) => Self::Promote(MemberId(id)),
+            Replace(new) => Self::Replace { id: MemberId(new.id), peer_urls: new.peer_urls },
         })
     }
 }
@@ -145,8 +158,9 @@ mod tests {
         for change in [
             Change::Add { peer_urls: peer_urls.clone(), is_learner: true },
             Change::Remove(MemberId(1)),
-            Change::Update { id: MemberId(2), peer_urls },
+            Change::Update { id: MemberId(2), peer_urls: peer_urls.clone() },
             Change::Promote(MemberId(3)),
+            Change::Replace { id: MemberId(4), peer_urls },
         ] {
             assert_eq!(Change::read(change.message()), Some(change));
         }

@@ -8,6 +8,7 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::raft::{ClientWriteResponse, Precondition};
 use openraft::{ChangeMembers, EntryPayload};
 
+use super::replace::replaced;
 use super::rules::{Voters, is_ready};
 use super::{Change, ChangeError, Changed, Inner};
 use crate::consensus::others;
@@ -19,7 +20,7 @@ type Written =
 
 impl Inner {
     pub(super) async fn decide(&self, change: &Change) -> Result<Changed, ChangeError> {
-        let observed = self.observed();
+        let observed = self.settled().await?;
         match change {
             Change::Add { peer_urls, is_learner } => {
                 self.add(&observed, peer_urls, *is_learner).await
@@ -27,10 +28,11 @@ impl Inner {
             Change::Remove(id) => self.remove(&observed, *id).await,
             Change::Update { id, peer_urls } => self.update(&observed, *id, peer_urls).await,
             Change::Promote(id) => self.promote(&observed, *id).await,
+            Change::Replace { id, peer_urls } => self.replace(&observed, *id, peer_urls).await,
         }
     }
 
-    fn observed(&self) -> StoredMembership {
+    pub(super) fn observed(&self) -> StoredMembership {
         StoredMembership::clone(&self.core.server_metrics().borrow_watched().membership_config)
     }
 
@@ -43,8 +45,20 @@ impl Inner {
         if self.rules.strict {
             self.voters(observed).may_add(is_learner)?;
         }
+        let new = peer(String::new(), peer_urls);
+        let (next, id) = self.with_new(observed, new, is_learner)?;
+        self.append(observed, next, id).await
+    }
+
+    /// The members and a new one.
+    pub(super) fn with_new(
+        &self,
+        observed: &StoredMembership,
+        new: Peer,
+        is_learner: bool,
+    ) -> Result<(Next, MemberId), ChangeError> {
         let now = self.shared.clock.unix().as_secs().cast_signed();
-        let id = MemberId::derive(peer_urls, "", Some(now));
+        let id = MemberId::derive(&new.peer_urls, "", Some(now));
         if self.reader.members().is_removed(id) {
             return Err(ChangeError::NotFound);
         }
@@ -52,15 +66,15 @@ impl Inner {
         if next.nodes.contains_key(&id.0) {
             return Err(ChangeError::IdExists);
         }
-        next.check_urls(peer_urls, None)?;
+        next.check_urls(&new.peer_urls, None)?;
         if is_learner && next.nodes.len() - next.voters.len() >= self.rules.max_learners {
             return Err(ChangeError::TooManyLearners);
         }
-        next.nodes.insert(id.0, peer(String::new(), peer_urls));
+        next.nodes.insert(id.0, new);
         if !is_learner {
             next.voters.insert(id.0);
         }
-        self.append(observed, next, id).await
+        Ok((next, id))
     }
 
     async fn remove(
@@ -92,7 +106,7 @@ impl Inner {
         let next = Next::from(observed);
         let Some(known) = next.nodes.get(&id.0) else { return Err(ChangeError::NotFound) };
         next.check_urls(peer_urls, Some(id))?;
-        let moved = peer(known.name.clone(), peer_urls);
+        let moved = Peer { replaces: known.replaces, ..peer(known.name.clone(), peer_urls) };
         let set = ChangeMembers::SetNodes(BTreeMap::from([(id.0, moved)]));
         self.settle(observed, id, self.core.change_membership(set, false)).await
     }
@@ -112,6 +126,9 @@ impl Inner {
         if !is_ready(self.matched(id.0), self.matched(self.id.0)) {
             return Err(ChangeError::LearnerNotReady);
         }
+        if let Some(old) = replaced(observed, id) {
+            return self.exchange(observed, id, old).await;
+        }
         if self.rules.strict {
             self.voters(observed).may_promote()?;
         }
@@ -120,7 +137,7 @@ impl Inner {
     }
 
     /// How much of the log a member is known to have, in entries.
-    fn matched(&self, id: u64) -> u64 {
+    pub(super) fn matched(&self, id: u64) -> u64 {
         let metrics = self.core.metrics();
         let metrics = metrics.borrow_watched();
         if id == self.id.0 {
@@ -129,7 +146,7 @@ impl Inner {
         others::matched(&metrics, id).map_or(0, |id| id.index + 1)
     }
 
-    fn voters(&self, observed: &StoredMembership) -> Voters {
+    pub(super) fn voters(&self, observed: &StoredMembership) -> Voters {
         let all: BTreeSet<MemberId> = observed.voter_ids().map(MemberId).collect();
         let published = self.reader.members();
         // As in etcd, whoever has a name counts: published, or from the first list.
@@ -143,7 +160,7 @@ impl Inner {
     }
 
     /// Whether a member has answered within the last election timeout.
-    fn answers(&self, id: MemberId) -> bool {
+    pub(super) fn answers(&self, id: MemberId) -> bool {
         if id == self.id {
             return true;
         }
@@ -151,14 +168,13 @@ impl Inner {
         others::answers(&metrics.borrow_watched(), id.0, self.shared.limits.election)
     }
 
-    async fn append(
+    pub(super) async fn append(
         &self,
         observed: &StoredMembership,
         next: Next,
         id: MemberId,
     ) -> Result<Changed, ChangeError> {
-        let membership = Membership::new(vec![next.voters], next.nodes)
-            .map_err(|error| refused("the new configuration", &error))?;
+        let membership = membership(vec![next.voters], next.nodes)?;
         let unchanged =
             Precondition::LastMembershipLogId { last_membership_log_id: *observed.log_id() };
         let written = self.core.append_membership(membership, EntryPayload::Blank, [unchanged]);
@@ -175,16 +191,12 @@ impl Inner {
         written: impl Future<Output = Written>,
     ) -> Result<Changed, ChangeError> {
         let limit = self.shared.limits.timeout();
-        let result = tokio::select! {
-            written = written => written.map(|response| response.log_id),
-            held = self.held(observed) => Ok(held),
+        let log_id = tokio::select! {
+            written = written => outcome(written)?,
+            held = self.held(observed) => held,
             () = tokio::time::sleep(limit) => return Err(ChangeError::Timeout),
         };
-        match result {
-            Ok(log_id) => Ok(Changed { id, index: log_id.index + 1 }),
-            Err(RaftError::APIError(error)) => Err(why(&error)),
-            Err(RaftError::Fatal(_)) => Err(ChangeError::Stopped),
-        }
+        Ok(Changed { id, index: log_id.index + 1 })
     }
 
     /// Waits until a quorum of the voters of `before` has the configuration that follows it.
@@ -222,10 +234,10 @@ impl Inner {
 }
 
 /// A member as the log knows it: its addresses sorted, as etcd has them.
-fn peer(name: String, peer_urls: &[String]) -> Peer {
+pub(super) fn peer(name: String, peer_urls: &[String]) -> Peer {
     let mut peer_urls = peer_urls.to_vec();
     peer_urls.sort_unstable();
-    Peer { name, peer_urls }
+    Peer { name, peer_urls, replaces: 0 }
 }
 
 fn has_name(peer: &Peer) -> bool {
@@ -233,9 +245,9 @@ fn has_name(peer: &Peer) -> bool {
 }
 
 /// A configuration in the making.
-struct Next {
-    voters: BTreeSet<u64>,
-    nodes: BTreeMap<u64, Peer>,
+pub(super) struct Next {
+    pub(super) voters: BTreeSet<u64>,
+    pub(super) nodes: BTreeMap<u64, Peer>,
 }
 
 impl From<&StoredMembership> for Next {
@@ -252,6 +264,22 @@ impl Next {
         let taken =
             others.any(|(_, peer)| peer.peer_urls.iter().any(|url| peer_urls.contains(url)));
         if taken { Err(ChangeError::UrlExists) } else { Ok(()) }
+    }
+}
+
+pub(super) fn membership(
+    configs: Vec<BTreeSet<u64>>,
+    nodes: BTreeMap<u64, Peer>,
+) -> Result<Membership, ChangeError> {
+    Membership::new(configs, nodes).map_err(|error| refused("the new configuration", &error))
+}
+
+/// The entry of a change that is committed, or why it is none.
+pub(super) fn outcome(written: Written) -> Result<LogId, ChangeError> {
+    match written {
+        Ok(response) => Ok(response.log_id),
+        Err(RaftError::APIError(error)) => Err(why(&error)),
+        Err(RaftError::Fatal(_)) => Err(ChangeError::Stopped),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Changes of who belongs to the cluster: asked for anywhere, checked and made by the leader.
 //!
 //! A change is one log entry that adds, removes, promotes or renames one member; consecutive
-//! configurations share a quorum, so no second phase is needed (Raft dissertation, 4.1). The rules
-//! that refuse a change are etcd's, and so is the order they are looked at in.
+//! configurations share a quorum, so no second phase is needed (Raft dissertation, 4.1). Only the
+//! replacement of a member, which etcd has not, takes two (`replace.rs`). The rules that refuse a change
+//! are etcd's, and so is the order they are looked at in.
 
 mod change;
 mod decide;
+mod replace;
 mod rules;
 
 use std::sync::Arc;

@@ -63,6 +63,19 @@ impl Voters {
         Ok(())
     }
 
+    /// Whether a voter may be replaced: all others answer, and with the new one enough have started. That
+    /// is what joining asks for, but of the one that leaves, which may be dead.
+    pub(super) fn may_replace(&self, old: MemberId) -> Result<(), ChangeError> {
+        let others = |ids: &BTreeSet<MemberId>| ids.iter().filter(|id| **id != old).count();
+        if others(&self.started) + 1 < quorum(self.all.len()) {
+            return Err(ChangeError::NotEnoughStarted);
+        }
+        if others(&self.active) < others(&self.all) {
+            return Err(ChangeError::Unhealthy);
+        }
+        Ok(())
+    }
+
     /// Whether a learner may become a voter.
     pub(super) fn may_promote(&self) -> Result<(), ChangeError> {
         if self.started.len() + 1 < quorum(self.all.len() + 1) {
@@ -107,6 +120,15 @@ mod tests {
         assert_eq!(voters(3, 3, 2).may_remove(MemberId(3)), Ok(()));
         assert_eq!(voters(3, 3, 2).may_remove(MemberId(2)), Err(ChangeError::Unhealthy));
         assert_eq!(voters(3, 3, 3).may_remove(MemberId(9)), Ok(()));
+    }
+
+    #[test]
+    fn a_voter_is_replaced_when_all_others_answer() {
+        assert_eq!(voters(3, 3, 3).may_replace(MemberId(1)), Ok(()));
+        assert_eq!(voters(3, 3, 2).may_replace(MemberId(3)), Ok(()));
+        assert_eq!(voters(3, 3, 2).may_replace(MemberId(2)), Err(ChangeError::Unhealthy));
+        assert_eq!(voters(3, 1, 3).may_replace(MemberId(1)), Err(ChangeError::NotEnoughStarted));
+        assert_eq!(voters(1, 1, 1).may_replace(MemberId(1)), Ok(()));
     }
 
     #[test]

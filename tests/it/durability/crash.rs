@@ -88,7 +88,7 @@ impl Script {
             ApplyCommitted, ApplyUnanswered, ApplyUncommitted, WalSynced, WalUnwritten, WalWritten,
         };
         // A member without others never takes over a state.
-        let single = |point: &Point| !matches!(point, Point::AdoptBefore | Point::AdoptSwitched);
+        let single = |point: &Point| !point.needs_others();
         let points: Vec<Point> = Point::ALL.iter().copied().filter(single).collect();
         let point = points[dice.below(points.len())];
         let often = [

@@ -6,6 +6,7 @@ mod learners;
 mod recovery;
 mod refusals;
 mod removal;
+mod replace;
 mod strangers;
 
 use etcd::client::Client;

@@ -9,7 +9,7 @@ use crate::support::cluster::{Cluster, Plan};
 const REMOVED: &str = "the member has been permanently removed from the cluster";
 
 /// The process of a removed member ends in order, and says why.
-fn ends_in_order(cluster: &mut Cluster, place: usize) {
+pub(super) fn ends_in_order(cluster: &mut Cluster, place: usize) {
     let member = &mut cluster.members[place];
     let status = member.wait_end();
     assert_eq!(status.code(), Some(0), "{status}\n{}", member.output().join("\n"));
