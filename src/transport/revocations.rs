@@ -65,8 +65,8 @@ pub enum ListRefused {
     /// Signed by nobody this member trusts on that port.
     #[error("its authority (key id {0}) is not among those trusted here, or did not sign it")]
     Untrusted(String),
-    /// One as new is enforced already.
-    #[error("it is no newer than the one in use")]
+    /// One as new is enforced or kept already.
+    #[error("it is no newer than the one that is here")]
     Older,
     /// There is no place for it.
     #[error("this member keeps no lists of others for that port")]
@@ -270,6 +270,10 @@ pub(super) fn take(tls: &Tls, in_use: &Signed, der: &[u8]) -> Result<(), ListRef
         return Err(ListRefused::Older);
     }
     let mut kept = if path.exists() { read(path).unwrap_or_default() } else { Vec::new() };
+    if kept.contains(&list) {
+        // It waits for other files of the set to pass; writing it again would change nothing.
+        return Err(ListRefused::Older);
+    }
     kept.retain(|other| other.authority != list.authority);
     kept.push(list);
     let text: String = kept.iter().map(|list| armour(&list.der)).collect();

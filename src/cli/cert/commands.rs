@@ -288,7 +288,8 @@ const REVOKE: Command = Command {
     text: "\
 Puts one certificate, or all current ones of a name, on the revocation list of their authority:
 client.crl (--client-crl-file) or peer.crl (--peer-crl-file). A server that was told of the list
-reads it again when it changes. The list has to be brought to every member.",
+reads it again when it changes, closes what is open under the certificate, and passes the list on to
+the other members of its cluster.",
     example: "  etcd cert revoke backup
   etcd cert revoke 59165c9df9e88ebbfc37f119df1acf27",
     flags: &[],
