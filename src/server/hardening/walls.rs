@@ -67,11 +67,12 @@ fn make_own(config: &Config) -> Result<(), String> {
 }
 
 /// Where files are made, renamed and removed: data and log, certificates, which are renewed in place,
-/// and log files, which are rotated.
+/// log files, which are rotated, and samples of the profiler, which keeps them in a temporary file.
 fn writable(config: &Config) -> Vec<PathBuf> {
     let member = &config.member;
     let mut found = vec![member.data_dir.clone()];
     found.extend(member.wal_dir.clone());
+    found.extend(member.enable_pprof.then(std::env::temp_dir));
     let certificates = [&config.client_tls, &config.peer_tls].into_iter().flat_map(files);
     let outputs = config.log.outputs.iter();
     let names = ["default", "stderr", "stdout", "systemd/journal"];
