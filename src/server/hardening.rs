@@ -6,7 +6,7 @@
 mod walls;
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -74,7 +74,8 @@ impl Hardened {
     }
 }
 
-/// Opens the data directory, unless others may look into it.
+/// Opens the data directory, unless others may look into it. One that was made beforehand and is still
+/// empty has nothing to tell: it is closed to them instead.
 ///
 /// # Errors
 /// If it or the log's own directory has a loose mode and that is not allowed, or cannot be opened.
@@ -83,7 +84,8 @@ pub(super) fn open_data_dir(config: &Config) -> Result<DataDir, ServerError> {
     let directories = [Some(&member.data_dir), member.wal_dir.as_ref()];
     for directory in directories.into_iter().flatten() {
         let mode = mode_of(directory);
-        if mode & OTHERS != 0 && !config.hardening.loose_directories {
+        let is_loose = mode & OTHERS != 0 && !config.hardening.loose_directories;
+        if is_loose && !(is_empty(directory) && close(directory)) {
             return Err(ServerError::LooseMode { directory: directory.clone(), mode });
         }
     }
@@ -93,4 +95,17 @@ pub(super) fn open_data_dir(config: &Config) -> Result<DataDir, ServerError> {
 /// Zero for one that is still to be made.
 fn mode_of(directory: &Path) -> u32 {
     fs::metadata(directory).map_or(0, |found| found.permissions().mode() & 0o777)
+}
+
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether nobody but its owner may look into a directory from now on.
+fn close(directory: &Path) -> bool {
+    let closed = fs::set_permissions(directory, Permissions::from_mode(0o700)).is_ok();
+    if closed {
+        tracing::info!(directory = %directory.display(), "closed the empty directory to others: mode 0700");
+    }
+    closed
 }

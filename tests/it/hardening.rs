@@ -131,6 +131,7 @@ fn a_data_directory_open_to_others_is_refused() {
     for (folder, flag) in [("data", "--data-dir=data"), ("wal", "--wal-dir=wal")] {
         let path = home.path().join(folder);
         fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("something"), "").unwrap();
         chmod(&path, 0o755);
         let mut process = Process::start(&mut daemon(home.path(), &[flag]));
         assert!(!process.wait_end().success());
@@ -138,11 +139,23 @@ fn a_data_directory_open_to_others_is_refused() {
         let advice = format!("chmod 700 {folder}");
         assert!(said.contains("mode 0755") && said.contains(&advice), "{said}");
         chmod(&path, 0o700);
+        fs::remove_file(path.join("something")).unwrap();
     }
     chmod(&home.path().join("data"), 0o750);
     let flags = ["--allow-loose-modes", "--wal-dir=wal"];
     let mut process = Process::start(&mut daemon(home.path(), &flags));
     line(&mut process, "ready to serve client requests");
+}
+
+#[test]
+fn a_directory_that_was_made_beforehand_is_closed_to_others() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    fs::create_dir(&data).unwrap();
+    chmod(&data, 0o755);
+    let mut process = Process::start(&mut daemon(home.path(), &[]));
+    line(&mut process, "ready to serve client requests");
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]

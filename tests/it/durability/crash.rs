@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use etcd::failpoint::Point;
@@ -39,7 +40,7 @@ struct Member {
 impl Member {
     fn new() -> Self {
         let subject = Subject::new(&FLAGS);
-        std::fs::create_dir(subject.data()).unwrap();
+        std::fs::DirBuilder::new().mode(0o700).create(subject.data()).unwrap();
         let disk = Disk::settled(&subject.data());
         Self { subject, history: History::default(), disk, lives: 0 }
     }
