@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "internal.proto",
         "health.proto",
         "peer.proto",
+        "enrol.proto",
     ];
     println!("cargo:rerun-if-changed={dir}");
     let descriptors = protox::compile(files, [dir])?;

@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod doctor;
+mod enrol;
 mod life;
 mod members;
 mod offline;
