@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod listeners;
 mod reload;
+mod renewal;
 mod start;
 mod stop;
 mod watchdog;

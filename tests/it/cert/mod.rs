@@ -7,6 +7,7 @@ mod enrol;
 mod life;
 mod members;
 mod offline;
+mod renewal;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
