@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "peer.proto",
         "revocation.proto",
         "members.proto",
+        "enrol.proto",
     ];
     println!("cargo:rerun-if-changed={dir}");
     let descriptors = protox::compile(files, [dir])?;

@@ -7,7 +7,7 @@
 //! | 9 | `bin/`: the three programs; `fuzzing`: every decoder, for tests alone |
 //! | 8 | [`server`] composition root of the daemon; [`cli`] command-line tools |
 //! | 7 | [`api`] gRPC and HTTP faces: decode, check, ask, answer |
-//! | 6 | [`bootstrap`] how a node begins; [`upkeep`] jobs that look at state and propose |
+//! | 6 | [`bootstrap`] how a node begins; [`upkeep`] jobs that look at state and propose; [`enrol`] how a machine gets its certificates |
 //! | 5 | [`consensus`] the only room that says openraft |
 //! | 4 | [`watch`] reads history and fans it out; [`client`] small gRPC client |
 //! | 3 | [`state`] the replicated state machine |
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod consensus;
+pub mod enrol;
 pub mod failpoint;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

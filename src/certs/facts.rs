@@ -1,6 +1,7 @@
 //! What a certificate says, for people and for decisions about files.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -8,6 +9,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 use super::CertError;
+use super::issue::BACKDATED;
 
 /// The readable parts of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,8 +121,16 @@ impl Facts {
     /// but not more than half a year before its end, since nothing it signs may outlive it.
     pub fn due_at(&self) -> i64 {
         const HALF_A_YEAR: i64 = 180 * 86_400;
-        let third = (self.not_after - self.not_before) / 3;
+        let third = self.life().as_secs().cast_signed() / 3;
         self.not_after - if self.is_ca { third.min(HALF_A_YEAR) } else { third }
+    }
+
+    /// For how long it was made: what is between its dates, less the moment it begins early for the
+    /// sake of clocks that are behind.
+    pub fn life(&self) -> Duration {
+        let span = self.not_after.saturating_sub(self.not_before).max(0).cast_unsigned();
+        let span = Duration::from_secs(span);
+        if span > BACKDATED { span.saturating_sub(BACKDATED) } else { span }
     }
 
     /// Whether it is its own issuer.

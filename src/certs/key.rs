@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroize;
 
@@ -66,6 +66,15 @@ impl Key {
     /// would make a wrong authority look like a broken signature.
     pub(super) fn mark(&self) -> String {
         Sha1::digest(self.public()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A signature over `message`, as this kind of key signs certificates.
+    ///
+    /// # Errors
+    /// If the key cannot sign.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CertError> {
+        let fault = |source| CertError::Generate { subject: "a signature".to_owned(), source };
+        self.0.sign(message).map_err(fault)
     }
 
     /// The public key's bits, as certificates carry them.

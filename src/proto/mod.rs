@@ -50,3 +50,7 @@ pub mod revocation {
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }
+/// How a machine gets its certificates.
+pub mod enrol {
+    tonic::include_proto!("enrol");
+}

@@ -1,11 +1,14 @@
-//! Looks after the certificates in use while nobody connects: files that changed are taken up, and
-//! the end of each is announced.
+//! Looks after the certificates in use while nobody connects: files that changed are taken up, the
+//! end of each is announced, and those that have an issuer are renewed.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::renewal;
+use crate::config::Config;
 use crate::tasks::{Stage, Supervisor};
+use crate::telemetry::metrics::Registry;
 use crate::transport::{Credentials, Expiry};
 use crate::types::clock::Clock;
 
@@ -14,10 +17,16 @@ use crate::types::clock::Clock;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts looking, if there is anything to look after; gives it back.
-pub(super) fn start(credentials: Vec<Credentials>, supervisor: &Supervisor) -> Vec<Credentials> {
+pub(super) fn start(
+    credentials: Vec<Credentials>,
+    config: &Config,
+    registry: &Registry,
+    supervisor: &Supervisor,
+) -> Vec<Credentials> {
     if credentials.is_empty() {
         return credentials;
     }
+    renewal::start(config, &credentials, registry, supervisor);
     let watched = credentials.clone();
     let stop = supervisor.stop_token(Stage::Upkeep);
     supervisor.spawn("certificates", Stage::Upkeep, async move {

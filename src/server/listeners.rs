@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 
 use super::error::ServerError;
-use super::files;
+use super::{files, renewal};
 use crate::api::grpc::Grpc;
 use crate::api::http::{Access, client_router, metrics_router};
 use crate::api::{Backend, Service};
@@ -47,6 +47,8 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
         reuse_port: member.socket_reuse_port,
         reuse_address: member.socket_reuse_address,
     };
+    // Before the files are read.
+    renewal::complete(config);
     let counters = Metrics::new(registry);
     for (listener, urls) in [
         ("client", &member.listen_client_urls),

@@ -8,6 +8,7 @@ mod files;
 mod hardening;
 mod listeners;
 mod reload;
+mod renewal;
 mod start;
 mod stop;
 mod watchdog;

@@ -110,7 +110,7 @@ pub(super) async fn start(
     bound.serve_peers(&peer::router(&backend), supervisor)?;
     compare_first(config, served_before, &backend).await?;
     publish_self(config, &node, &reader, supervisor).await?;
-    let credentials = certificates::start(bound.credentials(), supervisor);
+    let credentials = certificates::start(bound.credentials(), config, &registry, supervisor);
     watchdog::start(notifier, node.linear(), supervisor);
     bound.serve(&backend, config, supervisor)?;
     notifier.ready("serving");

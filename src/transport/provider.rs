@@ -54,6 +54,24 @@ pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     hash.map(|hash| hash.as_ref().to_vec()).unwrap_or_default()
 }
 
+/// Bytes nobody can guess.
+///
+/// # Errors
+/// If the operating system has none to give.
+pub fn random<const N: usize>() -> Result<[u8; N], TlsError> {
+    let mut bytes = [0; N];
+    let filled = ring::default_provider().secure_random.fill(&mut bytes);
+    filled.map_err(|_| TlsError::Setup("the system gives no random numbers".to_owned()))?;
+    Ok(bytes)
+}
+
+/// Whether `signature` over `message` was made with the key whose public half has these bits, as a
+/// certificate carries them; in any of the ways certificates are signed.
+pub fn signed_by(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let known = ring::default_provider().signature_verification_algorithms.all;
+    known.iter().any(|one| one.verify_signature(public_key, message, signature).is_ok())
+}
+
 /// Go's name of a suite, which is the registered one; rustls spells the ones of TLS 1.3 differently.
 pub(super) fn go_name(suite: &SupportedCipherSuite) -> String {
     suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")).unwrap_or_default()

@@ -127,6 +127,25 @@ impl Layout {
         self.dir.join("ca/issued")
     }
 
+    /// The copy of the certificate with this serial number.
+    pub fn issued(&self, serial: &[u8]) -> PathBuf {
+        let name: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.issued_dir().join(format!("{name}.crt"))
+    }
+
+    /// What the issuer itself shows, to whoever asks it and to the cluster.
+    pub fn issuer_pair(&self, purpose: Purpose) -> Files {
+        match purpose {
+            Purpose::Client => self.files("ca/issuer/client"),
+            Purpose::Server | Purpose::Peer => self.files("ca/issuer/server"),
+        }
+    }
+
+    /// Where this machine's certificates are renewed.
+    pub fn issuer(&self) -> PathBuf {
+        self.file("issuer.json")
+    }
+
     /// Certificates of clients.
     pub fn clients_dir(&self) -> PathBuf {
         self.dir.join("clients")

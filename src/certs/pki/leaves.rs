@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Action, Files, Pki, Side, Step, read_key};
-use crate::certs::issue::{BACKDATED, Leaf, Purpose, Validity};
+use crate::certs::issue::{Leaf, Purpose, Validity};
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{Authority, CertError, Facts, Issued, Key, Layout, Request};
 
@@ -134,21 +134,50 @@ impl Pki {
         let facts = Facts::from_pem(&what, &text)?;
         let fault = |detail: String| CertError::Content { what: what.clone(), detail };
         let facts = facts.first().ok_or_else(|| fault("it holds no certificate".to_owned()))?;
-        let purpose = self.purpose(facts)?.ok_or_else(|| {
+        let mut leaf = self.same_again(facts)?.ok_or_else(|| {
             let issuer = &facts.issuer;
             fault(format!("issued by {issuer:?}, which is no authority here; renew it there"))
         })?;
-        let mut hosts = facts.hosts.clone();
-        hosts.extend(more.iter().filter(|host| !facts.is_for(host)).cloned());
-        let span = (facts.not_after - facts.not_before).max(0).cast_unsigned();
-        let same = Duration::from_secs(span).saturating_sub(BACKDATED);
-        let validity = self.validity(life.unwrap_or(same));
-        let leaf = Leaf { common_name: facts.common_name.clone(), hosts, purpose, validity };
+        leaf.hosts.extend(more.iter().filter(|host| !facts.is_for(host)).cloned());
+        if let Some(life) = life {
+            leaf.validity = self.validity(life);
+        }
         self.write_leaf(files, &leaf, &Key::generate()?, None)?;
-        let what = format!("{} {:?}", purpose.describe(), leaf.common_name);
+        let what = format!("{} {:?}", leaf.purpose.describe(), leaf.common_name);
         Ok(vec![
             Step::new(path, Action::Replaced, what),
             Step::new(&files.key, Action::Replaced, "its key: for the owner's eyes only"),
+        ])
+    }
+
+    /// What a certificate says, for as long from now on as it was made for; none if no authority here
+    /// is named as its issuer.
+    ///
+    /// # Errors
+    /// If the authorities' certificates cannot be read.
+    pub fn same_again(&self, facts: &Facts) -> Result<Option<Leaf>, CertError> {
+        let Some(purpose) = self.purpose(facts)? else { return Ok(None) };
+        let validity = self.validity(facts.life());
+        let (common_name, hosts) = (facts.common_name.clone(), facts.hosts.clone());
+        Ok(Some(Leaf { common_name, hosts, purpose, validity }))
+    }
+
+    /// Makes a pair anew that stays in the authorities' own directory; its certificate is followed by
+    /// every authority up to the root, for those who know only the root's pin.
+    ///
+    /// # Errors
+    /// If the authority is not here, or a file cannot be written.
+    pub fn make_own(&self, files: &Files, leaf: &Leaf) -> Result<(), CertError> {
+        if let Some(dir) = files.certificate.parent() {
+            self.make_own_dir(dir)?;
+        }
+        let authority = self.authority(leaf.purpose.side())?;
+        let Issued { certificate, key, .. } = authority.issue(leaf)?;
+        self.record(&certificate)?;
+        let root = read(&self.layout.root())?.unwrap_or_default();
+        write_all(&[
+            New::private(&files.key, key.expose(), None),
+            New::public(&files.certificate, &(chain(&certificate, &authority) + &root), None),
         ])
     }
 
@@ -207,8 +236,7 @@ impl Pki {
     fn record(&self, certificate: &str) -> Result<(), CertError> {
         let facts = Facts::from_pem("the new certificate", certificate)?;
         let Some(facts) = facts.first() else { return Ok(()) };
-        let name: String = facts.serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = self.layout.issued_dir().join(format!("{name}.crt"));
+        let path = self.layout.issued(&facts.serial);
         write_all(&[New::private(&path, certificate, None)])
     }
 }

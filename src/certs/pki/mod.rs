@@ -195,6 +195,27 @@ impl Pki {
     }
 }
 
+impl Pki {
+    /// Makes a directory inside the authorities' own, if it is missing.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make_own_dir(&self, dir: &Path) -> Result<(), CertError> {
+        make_dir(dir, 0o700, None)
+    }
+
+    /// Whether exactly this certificate was signed here, going by the record that is kept of each.
+    ///
+    /// # Errors
+    /// If the record cannot be read.
+    pub fn has_signed(&self, facts: &Facts) -> Result<bool, CertError> {
+        let path = self.layout.issued(&facts.serial);
+        let Some(text) = read(&path)? else { return Ok(false) };
+        let kept = Facts::from_pem(&path.display().to_string(), &text)?;
+        Ok(kept.first().is_some_and(|kept| kept.der == facts.der))
+    }
+}
+
 /// The key in a file; `None` when there is no such file.
 pub(super) fn read_key(path: &Path) -> Result<Option<Key>, CertError> {
     let Some(text) = read(path)? else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::args::Words;
 use super::context::Context;
 use super::report::{Refusal, Report};
-use super::{csr, init, issue, renew, revoke, status, trust, verify};
+use super::{csr, init, issue, join, renew, revoke, serve, status, token, trust, verify};
 
 /// A flag of a command.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ const TIMEOUT: Flag = flag("timeout", "5s", "How long a connection, and a handsh
 
 /// In the order of the overview.
 pub(super) static COMMANDS: &[Command] =
-    &[INIT, ISSUE, STATUS, VERIFY, CSR, SIGN, RENEW, REVOKE, EXPORT_TRUST];
+    &[INIT, SERVE, TOKEN, JOIN, ISSUE, STATUS, VERIFY, CSR, SIGN, RENEW, REVOKE, EXPORT_TRUST];
 
 const INIT: Command = Command {
     name: "init",
@@ -153,10 +153,86 @@ nothing trusts what was issued before.",
             "Who is to read the keys: the user the server runs as. If not given, whoever owns the\n    \
              directory.",
         ),
+        flag("config-out", "FILE", "Also write the configuration the server needs to start."),
+        flag(
+            "issuer",
+            "URL,…",
+            "Where this machine's server asks for renewal: `etcd cert serve`, on this machine if\n    \
+             not given.",
+        ),
         FORCE,
     ],
     takes_server_flags: true,
     run: init::run,
+};
+
+const SERVE: Command = Command {
+    name: "serve",
+    words: "",
+    about: "Answers machines that join and servers that renew",
+    text: "\
+Runs beside the authorities, as the user whose directory that is, until it is told to stop. It signs
+for whoever shows a token (`etcd cert token create`), registers new members in the cluster as learners
+and makes voters of them once they have caught up, and signs new keys for servers whose certificates
+have passed two thirds of their life. Every signature is a line in its log. It is a process of its own
+so that no key of an authority is in one that serves clients.",
+    example: "  etcd cert serve --endpoints https://10.0.0.5:2379",
+    flags: &[
+        flag("listen", "URL,…", "Where to listen; https://0.0.0.0:2382 if not given."),
+        flag("endpoints", "URL,…", "The cluster; https://127.0.0.1:2379 if not given."),
+        flag("san", "NAME,…", "More names it is reached by, for tools that look at them."),
+        flag("ttl", "90d", "How long what it signs for tokens is to be valid."),
+    ],
+    takes_server_flags: false,
+    run: serve::run,
+};
+
+const TOKEN: Command = Command {
+    name: "token",
+    words: " create|list|revoke ID",
+    about: "Makes the one string a new machine needs",
+    text: "\
+A token allows one machine (or --uses clients) to have its key certified by the issuer for NAME. The
+string holds where the issuer is, the pin of the root by which it is known, and a secret of which only
+a hash is kept here. It goes to standard output, what to do with it to standard error.",
+    example: "  etcd cert token create --role member --name db2 --issuer https://10.0.0.5:2382
+  etcd cert token create --role client --name backup --ttl 1d
+  etcd cert token list
+  etcd cert token revoke 59165c9df9e88ebb",
+    flags: &[
+        flag("role", "member|client", "What the machine is to be."),
+        flag("name", "NAME", "The name in its certificates, and of the member."),
+        flag("ttl", "30m", "How long the token is good for."),
+        flag("uses", "1", "How many clients may use it; a member's is for one."),
+        flag("issuer", "URL,…", "Where the issuer is reached; this machine's name, port 2382."),
+        flag("san", "NAME,…", "The only names a member's certificates may carry beside NAME."),
+    ],
+    takes_server_flags: false,
+    run: token::run,
+};
+
+const JOIN: Command = Command {
+    name: "join",
+    words: " TOKEN",
+    about: "Makes a member or a client of this machine",
+    text: "\
+Makes keys here, which stay here, and has the issuer certify them; the issuer must prove to be the one
+in the token before it is told anything. For a member it then asks for a place in the cluster, as a
+learner that becomes a voter by itself, waits for it if another member is just joining, and writes the
+configuration to start with. May be repeated with the same token when it broke off.",
+    example: "  etcd cert join etcd1.…
+  etcd cert join etcd1.… --peer-url https://10.0.0.6:2380 --client-url https://10.0.0.6:2379",
+    flags: &[
+        flag("client-url", "URL,…", "Where clients reach it; this machine's address, port 2379."),
+        flag("peer-url", "URL,…", "Where members reach it; this machine's address, port 2380."),
+        flag("config-out", "FILE", "The configuration; etcd.conf.yml beside the directory."),
+        flag("data-dir", "DIR", "Where the member keeps its data."),
+        flag("timeout", "5m", "How long to wait for a place in the cluster."),
+        SAN,
+        switch("force", "Replace keys, certificates and the configuration that are there."),
+    ],
+    takes_server_flags: false,
+    run: join::run,
 };
 
 const ISSUE: Command = Command {

@@ -1,18 +1,23 @@
 //! `etcd cert init`: from an empty directory to everything one node needs.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::args::Words;
 use super::context::{self, Context, dir_flag};
+use super::join;
 use super::report::{Refusal, Report};
 use super::set::Set;
+use super::settings::{self, Settings};
 use crate::certs::{
-    Action, Layout, Leaf, Lives, Pki, Purpose, Step, full_name, host_name, own_names,
+    Action, Layout, Leaf, Lives, Pki, Purpose, Step, full_name, host_name, own_names, write_all,
 };
 use crate::config::{self, Config};
+use crate::enrol::{Known, PORT};
+use crate::transport::sha256;
 use crate::types::url::{Scheme, Url};
 
 /// The client certificate a new directory has.
@@ -33,6 +38,10 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         leaf: life("ttl", set.leaf_life, usual.leaf)?,
     };
     let force = words.on("force");
+    let config_out = words.get("config-out").map(context::absolute).transpose()?;
+    if let Some(path) = &config_out {
+        settings::check(path, force)?;
+    }
     let pki = Pki::create(layout, context::owner(words)?, context.now)?;
     let mut steps = pki.ensure_authorities(lives.authority, force)?;
     let mut report = Report::default();
@@ -54,7 +63,63 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         }
     }
     steps.extend(set.make(&pki, lives.leaf, force)?);
-    tell(&pki, &config, &steps, report)
+    steps.push(write_issuer(&pki, words, force)?);
+    if let Some(path) = &config_out {
+        let settings = settings(&pki, &config, words)?;
+        steps.push(settings.write(path, pki.layout(), force)?);
+        report.set("config", path.display().to_string().into());
+    }
+    tell(&pki, &config, &steps, (report, config_out))
+}
+
+/// Where the server of this machine asks for renewal.
+fn write_issuer(pki: &Pki, words: &Words, force: bool) -> Result<Step, Refusal> {
+    let path = pki.layout().issuer();
+    let issuers = match words.list("issuer") {
+        given if given.is_empty() => vec![format!("https://127.0.0.1:{PORT}")],
+        given => given,
+    };
+    let issuers = issuers.iter().map(|text| Url::parse(text)).collect::<Result<Vec<_>, _>>();
+    let issuers = issuers.map_err(|error| Refusal::Misuse(format!("--issuer: {error}")))?;
+    if let Some(plain) = issuers.iter().find(|url| !url.scheme.is_tls()) {
+        return Err(Refusal::Misuse(format!("--issuer: {plain} is not encrypted; write https://")));
+    }
+    let root = context::certificates(&pki.layout().root())?;
+    let root = root.first().map(|facts| sha256(&facts.spki)).unwrap_or_default();
+    let what = "where certificates are renewed (`etcd cert serve`)".to_owned();
+    let there = path.exists();
+    if there && !force {
+        return Ok(Step { path, action: Action::Kept, what });
+    }
+    write_all(&[Known { issuers, root }.file(&path, pki.owner())])?;
+    let action = if there { Action::Replaced } else { Action::Made };
+    Ok(Step { path, action, what })
+}
+
+/// What the first member starts with.
+fn settings(pki: &Pki, config: &Config, words: &Words) -> Result<Settings, Refusal> {
+    let member = &config.member;
+    let texts = |urls: &[Url]| urls.iter().map(|url| secure(url).to_string()).collect();
+    let given = words.rest.iter().any(|word| word.starts_with("--data-dir"));
+    let data_dir = if given {
+        std::path::absolute(&member.data_dir)
+            .map_err(|error| Refusal::Failed(format!("--data-dir: {error}")))?
+    } else {
+        join::data_dir(pki.layout(), &member.name)
+    };
+    Ok(Settings {
+        command: "init",
+        name: member.name.clone(),
+        data_dir,
+        urls: [
+            texts(&member.listen_client_urls),
+            texts(&member.advertise_client_urls),
+            texts(&member.listen_peer_urls),
+            texts(&member.initial_advertise_peer_urls),
+        ],
+        initial_cluster: initial_cluster(config),
+        existing: false,
+    })
 }
 
 /// A common name has at most 64 characters; a longer host name is among the other names anyway.
@@ -129,7 +194,12 @@ fn look_at_kept(
     Ok(())
 }
 
-fn tell(pki: &Pki, config: &Config, steps: &[Step], mut report: Report) -> Result<Report, Refusal> {
+fn tell(
+    pki: &Pki,
+    config: &Config,
+    steps: &[Step],
+    (mut report, config_out): (Report, Option<PathBuf>),
+) -> Result<Report, Refusal> {
     report.steps(steps);
     if steps.iter().all(|step| step.action == Action::Kept) {
         report.say("\nEverything is there already; nothing was changed.");
@@ -153,8 +223,11 @@ fn tell(pki: &Pki, config: &Config, steps: &[Step], mut report: Report) -> Resul
         client.certificate.display(),
         client.key.display()
     );
-    let mut next =
-        vec![format!("start the server:\netcd {}", all.join(" \\\n  ")), format!("use it:\n{ctl}")];
+    let start = match &config_out {
+        Some(path) => format!("start the server:\netcd --config-file {}", path.display()),
+        None => format!("start the server:\netcd {}", all.join(" \\\n  ")),
+    };
+    let mut next = vec![start, format!("use it:\n{ctl}")];
     if layout.root_key().exists() {
         next.push(format!(
             "keep a copy of {} in a safe place, then take it off this machine: it is needed only to \
@@ -207,16 +280,18 @@ fn url_flags(config: &Config) -> Vec<String> {
     };
     let mut flags: Vec<String> =
         lists.iter().map(|(name, urls)| format!("--{name}={}", text(urls))).collect();
-    let members = config
-        .cluster
-        .initial_members
-        .iter()
-        .flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={}", secure(url))));
-    flags.push(format!("--initial-cluster={}", members.collect::<Vec<_>>().join(",")));
+    flags.push(format!("--initial-cluster={}", initial_cluster(config)));
     if member.name != "default" {
         flags.insert(0, format!("--name={}", member.name));
     }
     flags
+}
+
+fn initial_cluster(config: &Config) -> String {
+    let members = config.cluster.initial_members.iter();
+    let members = members
+        .flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={}", secure(url))));
+    members.collect::<Vec<_>>().join(",")
 }
 
 fn secure(url: &Url) -> Url {

@@ -1,4 +1,4 @@
-//! `etcd cert …`: everything about certificates that needs no running server.
+//! `etcd cert …`: everything about certificates, on the machine with the authorities and on others.
 
 mod args;
 mod checks;
@@ -7,12 +7,16 @@ mod context;
 mod csr;
 mod init;
 mod issue;
+mod join;
 mod remote;
 mod renew;
 mod report;
 mod revoke;
+mod serve;
 mod set;
+mod settings;
 mod status;
+mod token;
 mod trust;
 mod verify;
 

@@ -255,9 +255,20 @@ fn the_commands_explain_themselves() {
         super::Answer::of(&output)
     };
     let overview = run(&["--help"]).good().stdout;
-    for name in
-        ["init", "issue", "status", "verify", "csr", "sign", "renew", "revoke", "export-trust"]
-    {
+    for name in [
+        "init",
+        "serve",
+        "token",
+        "join",
+        "issue",
+        "status",
+        "verify",
+        "csr",
+        "sign",
+        "renew",
+        "revoke",
+        "export-trust",
+    ] {
         assert!(overview.contains(&format!("\n  {name}")), "{overview}");
         let help = run(&[name, "--help"]).good().stdout;
         assert!(help.contains("Example:") && help.contains("--output"), "{help}");
@@ -266,5 +277,5 @@ fn the_commands_explain_themselves() {
     assert_eq!(run(&[]).code, Some(2));
     let unknown = run(&["rotate"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.stderr.contains("there are init, issue"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there are init, serve"), "{}", unknown.stderr);
 }

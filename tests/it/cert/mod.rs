@@ -3,9 +3,11 @@
 mod access;
 mod commands;
 mod doctor;
+mod enrol;
 mod life;
 mod members;
 mod offline;
+mod renewal;
 mod revocation;
 
 use std::os::unix::fs::PermissionsExt;
