@@ -82,6 +82,20 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// Every file there is to read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [
+            &self.cert_file,
+            &self.key_file,
+            &self.client_cert_file,
+            &self.client_key_file,
+            &self.trusted_ca_file,
+            &self.crl_file,
+            &self.passed_crl_file,
+        ];
+        files.into_iter().flatten()
+    }
+
     /// Whether anything here is set, so that a listener could speak TLS.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

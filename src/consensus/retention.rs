@@ -3,7 +3,6 @@
 //! its way to a member the log stays whole: what the member lacks afterwards must not be gone.
 
 use std::collections::VecDeque;
-
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;

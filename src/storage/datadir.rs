@@ -40,7 +40,7 @@ pub struct DataDir {
     wal: PathBuf,
     generations: Generations,
     identity: Option<Vec<u8>>,
-    _locks: Vec<File>,
+    _locks: Vec<Lock>,
 }
 
 impl DataDir {
@@ -151,12 +151,24 @@ fn is_go_segment(path: &Path) -> bool {
     name.strip_suffix(".wal").and_then(|stem| stem.split_once('-')).is_some()
 }
 
-fn lock(path: &Path) -> Result<File, StorageError> {
+/// A lock that ends with this value, not with the last copy of its file: a program that is being started
+/// holds copies of all files for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it fails, closing the file ends the lock.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, StorageError> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(StorageError::io("create", path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(e) if e == rustix::io::Errno::WOULDBLOCK => {
             Err(StorageError::Locked { path: path.to_path_buf() })
         }

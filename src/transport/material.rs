@@ -14,7 +14,6 @@ use rustls::{
     ClientConfig, ConfigBuilder, Error, InconsistentKeys, RootCertStore, ServerConfig,
     SupportedProtocolVersion, WantsVerifier,
 };
-
 use zeroize::Zeroize;
 
 use super::error::TlsError;
@@ -321,16 +320,7 @@ impl Stamp {
     /// Looks at every configured file. Symbolic links are followed: mounted secrets are swapped by
     /// turning one.
     pub(super) fn take(tls: &Tls) -> Self {
-        let files = [
-            &tls.cert_file,
-            &tls.key_file,
-            &tls.client_cert_file,
-            &tls.client_key_file,
-            &tls.trusted_ca_file,
-            &tls.crl_file,
-            &tls.passed_crl_file,
-        ];
-        Self(files.into_iter().flatten().map(|path| of_file(path)).collect())
+        Self(tls.files().map(|path| of_file(path)).collect())
     }
 }
 

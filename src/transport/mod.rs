@@ -8,6 +8,7 @@ mod dialer;
 mod ends;
 mod error;
 mod expiry;
+mod forward;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -35,6 +36,7 @@ pub use credentials::{Credentials, Live};
 pub use dialer::{Connection, DialError, dial, dial_with};
 pub use error::{BindError, TlsError};
 pub use expiry::Expiry;
+pub(crate) use forward::forward_ends;
 pub use identity::{Identity, PeerCertificate};
 pub use limits::Limits;
 pub use listener::{BindOptions, Bound, bind, bind_all};

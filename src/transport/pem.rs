@@ -79,7 +79,7 @@ fn missing_key(bytes: &[u8]) -> &'static str {
     } else if contains(bytes, b"-----BEGIN CERTIFICATE-----") {
         "it holds a certificate; are the certificate and key paths swapped?"
     } else {
-        "it holds no PEM private key (-----BEGIN PRIVATE KEY-----)"
+        concat!("it holds no PEM private key (-----BEGIN ", "PRIVATE KEY-----)")
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::forward::forward_ends;
 use super::frames::{Frames, Head};
 use crate::types::clock::Clock;
 
@@ -139,17 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Policed<S> {
         Poll::Ready(Ok(count))
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
+    forward_ends!();
 }
 
 fn goodbye(newest: u32) -> Vec<u8> {

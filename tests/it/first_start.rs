@@ -2,7 +2,6 @@
 //! refuses, forgets or mixes up anything.
 
 use std::path::Path;
-use std::process::Command;
 
 use etcd::proto::etcdserverpb::{MemberListRequest, RangeRequest, cluster_client::ClusterClient};
 use etcd::storage::datadir::DataDir;
@@ -20,16 +19,7 @@ const PEER: &str = "http://127.0.0.1:2380";
 const IDENTITY: &[u8] = b"member=abc cluster=def";
 
 fn start(home: &Path) -> Process {
-    let mut command = Command::new(Kind::Ours.program("etcd"));
-    command.current_dir(home).env_clear().args([
-        "--data-dir=data",
-        "--listen-client-urls=http://127.0.0.1:0",
-        "--advertise-client-urls=http://127.0.0.1:0",
-        "--listen-peer-urls=http://127.0.0.1:0",
-        &format!("--initial-advertise-peer-urls={PEER}"),
-        &format!("--initial-cluster=default={PEER}"),
-    ]);
-    Process::start(&mut command)
+    Process::start(&mut Kind::Ours.daemon(home, "http", PEER))
 }
 
 /// Waits until the server serves.

@@ -11,7 +11,7 @@ use etcd::certs::Purpose;
 use crate::support::http;
 use crate::support::pki::{Pki, valid};
 use crate::support::process::Process;
-use crate::support::server::{Kind, Server};
+use crate::support::server::{ALONE, Kind, Server};
 use crate::support::wait::eventually;
 
 fn chmod(path: &Path, mode: u32) {
@@ -31,17 +31,8 @@ fn line(process: &mut Process, text: &str) -> serde_json::Value {
     })
 }
 
-/// A daemon on this data directory with ports of the system's choice.
 fn daemon(home: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(Kind::Ours.program("etcd"));
-    command.current_dir(home).env_clear().args([
-        "--data-dir=data",
-        "--listen-client-urls=http://127.0.0.1:0",
-        "--advertise-client-urls=http://127.0.0.1:0",
-        "--listen-peer-urls=http://127.0.0.1:0",
-        "--initial-advertise-peer-urls=http://127.0.0.1:0",
-        "--initial-cluster=default=http://127.0.0.1:0",
-    ]);
+    let mut command = Kind::Ours.daemon(home, "http", ALONE);
     command.args(more);
     command
 }

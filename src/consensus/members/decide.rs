@@ -111,7 +111,7 @@ impl Inner {
         self.settle(observed, id, self.core.change_membership(set, false)).await
     }
 
-    async fn promote(
+    pub(super) async fn promote(
         &self,
         observed: &StoredMembership,
         id: MemberId,

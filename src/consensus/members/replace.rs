@@ -11,7 +11,7 @@ use openraft::EntryPayload;
 use openraft::raft::Precondition;
 
 use super::decide::{Next, membership, outcome, peer};
-use super::{Change, ChangeError, Changed, Changes, Inner};
+use super::{ChangeError, Changed, Changes, Inner};
 use crate::consensus::types::{Peer, StoredMembership};
 use crate::failpoint::{self, Point};
 use crate::tasks::Stop;
@@ -42,7 +42,7 @@ impl Changes {
         }
         let observed = self.inner.settled().await?;
         match self.inner.due(&observed) {
-            Some(id) => self.inner.decide(&Change::Promote(id)).await.map(drop),
+            Some(id) => self.inner.promote(&observed, id).await.map(drop),
             None => Ok(()),
         }
     }

@@ -78,6 +78,11 @@ impl PeerMetrics {
         }
     }
 
+    /// A single message of so many bytes came from a member.
+    pub(super) fn heard(&self, from: MemberId, bytes: usize) {
+        self.received.with_label_values(&[&from.to_string()]).inc_by(bytes as u64);
+    }
+
     /// A message to a member was lost, or was not answered in time.
     pub(super) fn not_sent(&self, to: MemberId) {
         self.sent_failures.with_label_values(&[&to.to_string()]).inc();

@@ -165,7 +165,7 @@ impl Raft for PeerService {
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeAnswer>, Status> {
         let from = self.admit(&request)?;
-        self.shared.metrics.peers.traffic(from).received(request.get_ref().encoded_len());
+        self.shared.metrics.peers.heard(from, request.get_ref().encoded_len());
         let proposal = Proposal::read(request.into_inner().record)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         if !self.leads() {

@@ -73,7 +73,7 @@ fn writable(config: &Config) -> Vec<PathBuf> {
     let mut found = vec![member.data_dir.clone()];
     found.extend(member.wal_dir.clone());
     found.extend(member.enable_pprof.then(std::env::temp_dir));
-    let certificates = [&config.client_tls, &config.peer_tls].into_iter().flat_map(files);
+    let certificates = [&config.client_tls, &config.peer_tls].into_iter().flat_map(Tls::files);
     let outputs = config.log.outputs.iter();
     let names = ["default", "stderr", "stdout", "systemd/journal"];
     let logs = outputs.filter(|name| !names.contains(&name.as_str())).map(PathBuf::from);
@@ -85,18 +85,6 @@ fn writable(config: &Config) -> Vec<PathBuf> {
         found.push(parent(&path));
     }
     tidy(found)
-}
-
-fn files(tls: &Tls) -> impl Iterator<Item = &PathBuf> {
-    let files = [
-        &tls.cert_file,
-        &tls.key_file,
-        &tls.client_cert_file,
-        &tls.client_key_file,
-        &tls.trusted_ca_file,
-        &tls.crl_file,
-    ];
-    files.into_iter().flatten()
 }
 
 fn socket_directories(config: &Config) -> Vec<PathBuf> {

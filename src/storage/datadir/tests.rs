@@ -44,6 +44,16 @@ fn one_process_at_a_time() {
 }
 
 #[test]
+fn a_directory_is_free_although_a_program_that_is_being_started_has_a_copy_of_its_lock() {
+    let parent = tempfile::tempdir().unwrap();
+    let first = open(parent.path()).unwrap();
+    let copy = first._locks[0].0.try_clone().unwrap();
+    drop(first);
+    open(parent.path()).unwrap();
+    drop(copy);
+}
+
+#[test]
 fn an_interrupted_first_start_begins_anew() {
     let parent = tempfile::tempdir().unwrap();
     let log = parent.path().join("log");

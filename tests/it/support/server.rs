@@ -29,7 +29,25 @@ impl Kind {
             (Self::Reference(folder), name) => folder.join(name),
         }
     }
+
+    /// The daemon with its data in `home`, on ports the system chooses. Clients reach it by `scheme`;
+    /// `peer` is where other members are told to.
+    pub(crate) fn daemon(&self, home: &Path, scheme: &str, peer: &str) -> Command {
+        let mut command = Command::new(self.program("etcd"));
+        command.current_dir(home).env_clear().args([
+            "--data-dir=data",
+            &format!("--listen-client-urls={scheme}://127.0.0.1:0"),
+            &format!("--advertise-client-urls={scheme}://127.0.0.1:0"),
+            "--listen-peer-urls=http://127.0.0.1:0",
+            &format!("--initial-advertise-peer-urls={peer}"),
+            &format!("--initial-cluster=default={peer}"),
+        ]);
+        command
+    }
 }
+
+/// The peer URL of a member that has no others.
+pub(crate) const ALONE: &str = "http://127.0.0.1:0";
 
 /// A running server with its own directory.
 pub(crate) struct Server {
@@ -60,19 +78,8 @@ impl Server {
         environment: &[(&str, &str)],
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(kind.program("etcd"));
-        command.current_dir(home.path()).env_clear().envs(environment.iter().copied());
-        let peer = "http://127.0.0.1:0";
-        command.args([
-            "--data-dir=data",
-            "--logger=zap",
-            &format!("--listen-client-urls={scheme}://127.0.0.1:0"),
-            &format!("--advertise-client-urls={scheme}://127.0.0.1:0"),
-            &format!("--listen-peer-urls={peer}"),
-            &format!("--initial-advertise-peer-urls={peer}"),
-            &format!("--initial-cluster=default={peer}"),
-        ]);
-        command.args(extra);
+        let mut command = kind.daemon(home.path(), scheme, ALONE);
+        command.envs(environment.iter().copied()).arg("--logger=zap").args(extra);
         let (process, address) = launch(&mut command);
         Self { home, scheme, command, address, process }
     }
