@@ -8,6 +8,7 @@ use crate::bootstrap::Identity;
 use crate::certs::fuzz as certs;
 use crate::config::fuzz as config;
 use crate::consensus::fuzz as consensus;
+use crate::enrol::fuzz as enrol;
 use crate::state::fuzz as state;
 use crate::storage::fuzz as storage;
 use crate::storage::wal::fuzz as wal;
@@ -18,7 +19,7 @@ use crate::types::url::Url;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("wal_header", wal::header),
     ("wal_frame", wal::frame),
     ("wal_segment", wal::segment),
@@ -36,6 +37,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("setting", config::value),
     ("urls", urls),
     ("pem", pem),
+    ("token", enrol::token),
     ("frames", api::frames),
     ("request", api::request),
     ("head", api::head),

@@ -9,6 +9,7 @@ use super::status;
 use crate::proto::etcdserverpb::{AlarmType, RangeRequest};
 use crate::storage::space::Room;
 use crate::telemetry::metrics::Registry;
+use crate::transport::Credentials;
 
 impl Facts for Arc<Backend> {
     fn registry(&self) -> &Registry {
@@ -27,6 +28,10 @@ impl Facts for Arc<Backend> {
 
     fn slow_disk(&self) -> Option<Duration> {
         self.disk.slow()
+    }
+
+    fn refused_files(&self) -> Vec<String> {
+        self.credentials.iter().filter_map(Credentials::fault).collect()
     }
 
     fn has_leader(&self) -> bool {

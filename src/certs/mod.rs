@@ -21,7 +21,9 @@ pub use facts::Facts;
 pub use issue::{Issued, Leaf, Purpose, Validity};
 pub use key::{Key, Secret};
 pub use names::{full_name, host_name, own_names};
-pub use pki::{Action, Files, INSECURE, Layout, Lives, Pki, Side, Step, check_name};
+pub use pki::{
+    Action, Files, INSECURE, Layout, Lives, Phase, Pki, Side, Step, Trusted, check_name,
+};
 pub use request::Request;
 pub use revocation::{RevocationList, Revoked};
 pub use store::{New, Owner, read, write_all, write_certificate, write_key};

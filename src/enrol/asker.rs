@@ -12,11 +12,11 @@ use tower::service_fn;
 use super::known::Known;
 use super::records::Role;
 use super::token::Token;
-use super::{MOST_BYTES, renewal_text};
+use super::{MOST_BYTES, renewal_text, report_text};
 use crate::certs::{Facts, Key, Leaf, Purpose, Request};
 use crate::proto::enrol::issuer_client::IssuerClient;
 use crate::proto::enrol::{
-    Credential, EnrolAnswer, EnrolRequest, RegisterRequest, RenewRequest, Trust as Told,
+    Credential, EnrolRequest, FollowRequest, RegisterRequest, RenewRequest, Trust as Told,
 };
 use crate::transport::{TlsError, dial, pinned, sha256};
 use crate::types::url::Url;
@@ -68,6 +68,8 @@ pub struct Trust {
     pub client_revocations: String,
     /// What the second took back; empty for a client.
     pub peer_revocations: String,
+    /// Counts the changes of all this.
+    pub generation: u64,
 }
 
 /// What a token brought.
@@ -130,7 +132,7 @@ impl Asker {
         }
         let answer = self.issuer.enrol(request).await.map_err(|status| judge(&status))?;
         let answer = answer.into_inner();
-        let trust = self.trust(&answer, token.role)?;
+        let trust = self.trust(answer.trust.clone(), token.role)?;
         let mut certificates = Vec::new();
         for Wanted { key, leaf } in wanted {
             let certificate = match leaf.purpose {
@@ -144,23 +146,41 @@ impl Asker {
         Ok(Enrolled { certificates, trust })
     }
 
-    fn trust(&self, answer: &EnrolAnswer, role: Role) -> Result<Trust, AskError> {
+    fn trust(&self, told: Option<Told>, role: Role) -> Result<Trust, AskError> {
         let fault = |text: &str| AskError::Answer(text.to_owned());
-        let Told { root, client_authority, peer_authority, client_revocations, peer_revocations } =
-            answer.trust.clone().ok_or_else(|| fault("it names no authority"))?;
-        let facts = Facts::from_pem("the root", &root)?;
-        if facts.first().is_none_or(|facts| sha256(&facts.spki) != self.root) {
-            return Err(fault("its root is another than the token names"));
+        let told = told.ok_or_else(|| fault("it names no authority"))?;
+        let roots = Facts::from_pem("the root", &told.root)?;
+        // While authorities are replaced there are two, and the one that is known may be either.
+        if !roots.iter().any(|facts| sha256(&facts.spki) == self.root) {
+            return Err(fault("its root is another than is known here"));
         }
-        if role == Role::Member {
-            for (what, text) in [
-                ("the authority of clients", &client_authority),
-                ("the authority of members", &peer_authority),
-            ] {
-                Facts::from_pem(what, text)?;
-            }
-        }
-        Ok(Trust { root, client_authority, peer_authority, client_revocations, peer_revocations })
+        read_trust(told, role == Role::Member)
+    }
+
+    /// Reports that a member goes by a generation of trust, and tells whom to trust if there is
+    /// another. `shown` are its certificates in DER, the first with the key that signs the report;
+    /// without any, nothing is reported.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn follow(
+        &mut self,
+        (member, generation): (u64, u64),
+        shown: &[Vec<u8>],
+        key: Option<&Key>,
+    ) -> Result<Option<Trust>, AskError> {
+        let parts: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
+        let text = report_text(member, generation, &parts);
+        let signature = key.map(|key| key.sign(&text)).transpose()?.unwrap_or_default();
+        let request = FollowRequest {
+            generation,
+            member_id: member,
+            certificates: shown.iter().cloned().map(Into::into).collect(),
+            signature: signature.into(),
+        };
+        let answer = self.issuer.follow(request).await.map_err(|status| judge(&status))?;
+        // Who answers has shown the root that is known; from the next one on that may be another.
+        answer.into_inner().trust.map(|told| read_trust(told, true)).transpose()
     }
 
     /// Becomes a learner at these peer URLs; tells the cluster as `--initial-cluster` names it.
@@ -200,6 +220,25 @@ impl Asker {
         check_key(&certificate, new)?;
         Ok(certificate)
     }
+}
+
+/// What an issuer told, if it can be used.
+fn read_trust(told: Told, of_member: bool) -> Result<Trust, AskError> {
+    Facts::from_pem("the root", &told.root)?;
+    if of_member {
+        Facts::from_pem("the authority of clients", &told.client_authority)?;
+        Facts::from_pem("the authority of members", &told.peer_authority)?;
+    }
+    let Told { root, client_authority, peer_authority, .. } = told;
+    let Told { client_revocations, peer_revocations, generation, .. } = told;
+    Ok(Trust {
+        root,
+        client_authority,
+        peer_authority,
+        client_revocations,
+        peer_revocations,
+        generation,
+    })
 }
 
 fn credential(token: &Token) -> Credential {
@@ -246,7 +285,7 @@ fn judge(status: &Status) -> AskError {
 impl Known {
     /// What a token says of the issuer.
     pub fn of(token: &Token) -> Self {
-        Self { issuers: token.issuers.clone(), root: token.root.clone() }
+        Self { issuers: token.issuers.clone(), root: token.root.clone(), generation: 0 }
     }
 
     /// The address this machine has towards the issuer, which is how others reach it in the same

@@ -9,7 +9,7 @@ use tonic::service::Routes;
 
 use super::MOST_REQUEST_BYTES;
 use super::members::Cluster;
-use super::own::{self, Own};
+use super::own;
 use super::records::Membership;
 use super::service::Service;
 use super::sign::Desk;
@@ -28,7 +28,7 @@ use crate::types::url::Url;
 /// How often it looks after members that wait for their vote.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks after its own certificates.
-const CARE: Duration = Duration::from_secs(60);
+const CARE: Duration = Duration::from_secs(10);
 
 /// What it needs.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Issuer {
         let credentials = Credentials::open(tls, TlsLimits::default(), metrics.clone())?;
         let bound = bind_all(&parts.listen, BindOptions::default()).await?;
         let urls = bound.iter().flat_map(Bound::urls).collect();
-        let cluster = cluster(&parts, &own);
+        let cluster = Cluster::of(&parts.layout, parts.endpoints.clone());
         let serving = Serving {
             name: "issuer",
             credentials: Some(credentials.clone()),
@@ -113,11 +113,6 @@ impl Issuer {
     pub fn urls(&self) -> &[Url] {
         &self.urls
     }
-}
-
-fn cluster(parts: &Parts, own: &Own) -> Cluster {
-    let (endpoints, client) = (parts.endpoints.clone(), own.client.clone());
-    Cluster { endpoints, root: parts.layout.root(), client }
 }
 
 /// Few come here, each for a moment.

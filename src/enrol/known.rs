@@ -15,6 +15,8 @@ pub struct Known {
     pub issuers: Vec<Url>,
     /// SHA-256 of the root's public key (SPKI).
     pub root: Vec<u8>,
+    /// The generation of trust that was taken from it last; 0 for none.
+    pub generation: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Known {
 struct Text {
     issuers: Vec<String>,
     root_spki_sha256: String,
+    #[serde(default)]
+    trust_generation: u64,
 }
 
 impl Known {
@@ -31,9 +35,16 @@ impl Known {
     /// If it cannot be read, or says something else.
     pub fn read(path: &Path) -> Result<Option<Self>, CertError> {
         let Some(text) = read(path)? else { return Ok(None) };
-        let fault =
-            |detail: String| CertError::Content { what: path.display().to_string(), detail };
-        let text: Text = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
+        Self::from_text(&path.display().to_string(), &text).map(Some)
+    }
+
+    /// Reads the text of the file that `what` names.
+    ///
+    /// # Errors
+    /// If it says something else.
+    pub fn from_text(what: &str, text: &str) -> Result<Self, CertError> {
+        let fault = |detail: String| CertError::Content { what: what.to_owned(), detail };
+        let text: Text = serde_json::from_str(text).map_err(|error| fault(error.to_string()))?;
         let issuers: Vec<Url> = text
             .issuers
             .iter()
@@ -45,7 +56,7 @@ impl Known {
         }
         let root = unhex(&text.root_spki_sha256).filter(|root| root.len() == 32);
         let root = root.ok_or_else(|| fault("root_spki_sha256 is 64 hex digits".to_owned()))?;
-        Ok(Some(Self { issuers, root }))
+        Ok(Self { issuers, root, generation: text.trust_generation })
     }
 
     /// The file's text.
@@ -53,6 +64,7 @@ impl Known {
         let text = Text {
             issuers: self.issuers.iter().map(ToString::to_string).collect(),
             root_spki_sha256: hex(&self.root),
+            trust_generation: self.generation,
         };
         // Texts and lists of texts are always JSON.
         let text = serde_json::to_string_pretty(&text).unwrap_or_default();
@@ -93,7 +105,7 @@ mod tests {
         let path = dir.path().join("issuer.json");
         assert_eq!(Known::read(&path).unwrap(), None);
         let issuers = vec![Url::parse("https://db1:2382").unwrap()];
-        let known = Known { issuers, root: (0..32).collect() };
+        let known = Known { issuers, root: (0..32).collect(), generation: 7 };
         std::fs::write(&path, known.to_text()).unwrap();
         assert_eq!(Known::read(&path).unwrap(), Some(known));
         for bad in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::records::Membership;
-use crate::certs::Files;
+use crate::certs::{Files, Layout, Purpose};
 use crate::client::{Client, ClientError, Options};
 use crate::config::Tls;
 use crate::proto::etcdserverpb::{
@@ -16,13 +16,20 @@ use crate::proto::etcdserverpb::{
 /// How long the cluster may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why somebody is not a member yet.
+/// Why somebody is not a member yet, or the members are not known.
 #[derive(Debug)]
-pub(super) enum NotYet {
-    /// It may come true by waiting.
+pub enum NotYet {
+    /// It may come true by waiting; says for what.
     Wait(String),
-    /// It will not.
+    /// It will not; says why.
     Never(String),
+}
+
+impl std::fmt::Display for NotYet {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Wait(text) | Self::Never(text)) = self;
+        out.write_str(text)
+    }
 }
 
 impl From<ClientError> for NotYet {
@@ -33,13 +40,28 @@ impl From<ClientError> for NotYet {
 
 /// How the cluster is reached.
 #[derive(Clone, Debug)]
-pub(super) struct Cluster {
-    pub(super) endpoints: Vec<String>,
-    pub(super) root: PathBuf,
-    pub(super) client: Files,
+pub struct Cluster {
+    endpoints: Vec<String>,
+    root: PathBuf,
+    client: Files,
 }
 
 impl Cluster {
+    /// The one at `endpoints`, to which the issuer of a directory shows its own certificate.
+    pub fn of(layout: &Layout, endpoints: Vec<String>) -> Self {
+        Self { endpoints, root: layout.root(), client: layout.issuer_pair(Purpose::Client) }
+    }
+
+    /// Ids and names of the members, as the cluster agrees on them.
+    ///
+    /// # Errors
+    /// If the cluster is not reached, or has no leader.
+    pub async fn members(&self) -> Result<Vec<(u64, String)>, NotYet> {
+        let client = self.connect().await?;
+        let members = list(&client).await.map_err(|status| judge(&status))?;
+        Ok(members.into_iter().map(|member| (member.id, member.name)).collect())
+    }
+
     /// A fresh connection with the certificate of this moment.
     async fn connect(&self) -> Result<Client, ClientError> {
         let tls = Tls {

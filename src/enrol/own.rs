@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::ISSUER_NAME;
 use crate::certs::{CertError, Facts, Files, Leaf, Pki, Purpose, own_names, read};
+use crate::types::clock::Clock;
 
 /// How long its own certificates live; they are made anew at two thirds.
 const LIFE: Duration = Duration::from_secs(86_400);
@@ -18,6 +19,15 @@ pub(super) struct Own {
     pub(super) server: Files,
     /// Shown to the cluster.
     pub(super) client: Files,
+}
+
+/// Makes sure that there is something to show to the cluster, for commands beside the issuer.
+///
+/// # Errors
+/// If an authority is not here or a file cannot be written.
+pub fn ensure_own(pki: &Pki) -> Result<(), CertError> {
+    // The issuer adds the names it is reached by when it starts.
+    ensure(pki, &[], Clock.unix()).map(|_| ())
 }
 
 /// Makes sure that both are there and good, and makes anew what is not. `hosts` are names it is
@@ -57,10 +67,8 @@ fn is_good(pki: &Pki, files: &Files, leaf: &Leaf, now: Duration) -> Result<bool,
     let Ok(found) = Facts::from_pem("", &certificate) else { return Ok(false) };
     let Some(facts) = found.first() else { return Ok(false) };
     let side = leaf.purpose.side();
-    let authority = read(&pki.layout().authority(side))?.unwrap_or_default();
-    let root = read(&pki.layout().root())?.unwrap_or_default();
     Ok(facts.due_at() > now.as_secs().cast_signed()
-        && certificate.ends_with(&(authority + &root))
+        && certificate.ends_with(&pki.own_tail(side)?)
         && leaf.hosts.iter().all(|host| facts.is_for(host))
-        && !pki.revocations(side)?.names(&facts.serial))
+        && !pki.is_revoked(facts)?)
 }

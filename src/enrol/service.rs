@@ -13,7 +13,8 @@ use super::records::Membership;
 use super::sign::{Desk, Refusal};
 use crate::proto::enrol::issuer_server::Issuer;
 use crate::proto::enrol::{
-    EnrolAnswer, EnrolRequest, RegisterAnswer, RegisterRequest, RenewAnswer, RenewRequest,
+    EnrolAnswer, EnrolRequest, FollowAnswer, FollowRequest, RegisterAnswer, RegisterRequest,
+    RenewAnswer, RenewRequest,
 };
 use crate::telemetry::quiet::Quiet;
 use crate::transport::Identity;
@@ -153,6 +154,16 @@ impl Issuer for Service {
         let request = request.into_inner();
         let signed = self.at_the_desk(&from, move |desk, remote| desk.renew(&request, remote));
         signed.await.map(Response::new)
+    }
+
+    async fn follow(
+        &self,
+        request: Request<FollowRequest>,
+    ) -> Result<Response<FollowAnswer>, Status> {
+        let from = Caller::of(&request);
+        let _place = self.admit(&from)?;
+        let request = request.into_inner();
+        self.at_the_desk(&from, move |desk, _| desk.follow(&request)).await.map(Response::new)
     }
 }
 

@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use super::known::hex;
 use super::records::{Membership, Record, Role, Tokens};
-use super::{ISSUER_NAME, renewal_text};
-use crate::certs::{CertError, Facts, Layout, Leaf, Pki, Purpose, Request, Side, read};
+use super::reports::{Report, Reports};
+use super::{ISSUER_NAME, renewal_text, report_text};
+use crate::certs::{CertError, Facts, Layout, Leaf, Pki, Purpose, Request, Side};
 use crate::proto::enrol::{
-    Credential, EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest, Trust,
+    Credential, EnrolAnswer, EnrolRequest, FollowAnswer, FollowRequest, RenewAnswer, RenewRequest,
+    Trust,
 };
 use crate::transport::{sha256, signed_by};
 use crate::types::clock::Clock;
 
 /// Names in one certificate.
 const MOST_HOSTS: usize = 64;
+/// Certificates in one report.
+const MOST_SHOWN: usize = 4;
 /// How long after its end a token still makes a member of whoever used it in time: there may be a
 /// queue.
 const GRACE: u64 = 3600;
@@ -76,7 +80,7 @@ impl Desk {
             self.tokens().write(&pki, &record)?;
         }
         let mut answer =
-            EnrolAnswer { trust: Some(self.trust(record.role)?), ..EnrolAnswer::default() };
+            EnrolAnswer { trust: Some(trust(&pki, record.role)?), ..EnrolAnswer::default() };
         for (purpose, request) in &wanted {
             let leaf = Leaf {
                 common_name: record.name.clone(),
@@ -104,19 +108,6 @@ impl Desk {
         if record.is_secret(&credential.secret) { Ok(record) } else { Err(denied()) }
     }
 
-    fn trust(&self, role: Role) -> Result<Trust, CertError> {
-        let text = |path: std::path::PathBuf| read(&path).map(Option::unwrap_or_default);
-        let layout = &self.layout;
-        let mut trust = Trust { root: text(layout.root())?, ..Trust::default() };
-        if role == Role::Member {
-            trust.client_authority = text(layout.authority(Side::Client))?;
-            trust.peer_authority = text(layout.authority(Side::Peer))?;
-            trust.client_revocations = text(layout.revocations(Side::Client))?;
-            trust.peer_revocations = text(layout.revocations(Side::Peer))?;
-        }
-        Ok(trust)
-    }
-
     /// The record of a token that certificates were signed for and that is to bring a member.
     pub(super) fn may_register(&self, credential: Option<&Credential>) -> Result<Record, Refusal> {
         let record = self.known(credential)?;
@@ -142,6 +133,19 @@ impl Desk {
         tokens.write(&pki, &record)
     }
 
+    /// Tells whom to trust, which is no secret, and keeps the report of a member that shows that it is
+    /// one.
+    pub(super) fn follow(&self, request: &FollowRequest) -> Result<FollowAnswer, Refusal> {
+        let pki = self.open()?;
+        if !request.certificates.is_empty() {
+            let report = reported(&pki, request)?;
+            Reports::beside(&self.layout.ca_dir()).keep(&pki, &report)?;
+        }
+        let last = request.generation == pki.trusted()?.generation;
+        let trust = if last { None } else { Some(trust(&pki, Role::Member)?) };
+        Ok(FollowAnswer { trust })
+    }
+
     /// Signs a new key for whoever owns a certificate that was signed here and still holds.
     pub(super) fn renew(&self, request: &RenewRequest, from: &str) -> Result<RenewAnswer, Refusal> {
         let (pki, now) = (self.open()?, Clock.unix().as_secs().cast_signed());
@@ -165,7 +169,7 @@ impl Desk {
         let Some(leaf) = pki.same_again(&facts)? else {
             return denied("the authority that signed the certificate was replaced");
         };
-        if pki.revocations(leaf.purpose.side())?.names(&facts.serial) {
+        if pki.is_revoked(&facts)? {
             return denied("the certificate was revoked");
         }
         if leaf.hosts.iter().any(|host| is_reserved(host)) {
@@ -180,6 +184,50 @@ impl Desk {
         audit("renewed", &certificate, &leaf, &format!("certificate {old}"), from)?;
         Ok(RenewAnswer { certificate })
     }
+}
+
+/// What a member reports, if the first of its certificates is a member's that was signed here, and
+/// its key has signed the report.
+fn reported(pki: &Pki, request: &FollowRequest) -> Result<Report, Refusal> {
+    let denied = |text: &str| Err(Refusal::Denied(text.to_owned()));
+    if request.certificates.len() > MOST_SHOWN {
+        return Err(Refusal::Request(format!("more than {MOST_SHOWN} certificates")));
+    }
+    let mut serials = Vec::new();
+    for (place, der) in request.certificates.iter().enumerate() {
+        let facts = Facts::from_der("a certificate of the report", der)
+            .map_err(|error| Refusal::Request(error.to_string()))?;
+        if !pki.has_signed(&facts)? {
+            return denied("a certificate of the report was not signed here");
+        }
+        if place == 0 {
+            let parts: Vec<&[u8]> = request.certificates.iter().map(|der| &der[..]).collect();
+            let text = report_text(request.member_id, request.generation, &parts);
+            let expired = facts.not_after < Clock.unix().as_secs().cast_signed();
+            if expired || pki.purpose(&facts)? != Some(Purpose::Peer) || pki.is_revoked(&facts)? {
+                return denied("the report is not shown to be a member's");
+            }
+            if !signed_by(&facts.public_key, &text, &request.signature) {
+                return denied("the report is not signed with the key of the certificate");
+            }
+        }
+        serials.push(hex(&facts.serial));
+    }
+    let (member, generation, at) = (request.member_id, request.generation, Clock.unix().as_secs());
+    Ok(Report { member, generation, certificates: serials, at })
+}
+
+/// Whom to trust, as far as somebody in this role has to know.
+fn trust(pki: &Pki, role: Role) -> Result<Trust, CertError> {
+    let generation = pki.trusted()?.generation;
+    let mut trust = Trust { root: pki.roots()?, generation, ..Trust::default() };
+    if role == Role::Member {
+        trust.client_authority = pki.authorities(Side::Client)?;
+        trust.peer_authority = pki.authorities(Side::Peer)?;
+        trust.client_revocations = pki.lists(Side::Client)?;
+        trust.peer_revocations = pki.lists(Side::Peer)?;
+    }
+    Ok(trust)
 }
 
 /// The requests, as the role of the token has them.

@@ -67,9 +67,13 @@ impl Token {
             role: self.role.as_str().to_owned(),
             name: self.name.clone(),
         };
-        let mut bytes = message.encode_to_vec();
-        let check = sha256(&bytes);
-        bytes.extend(check.iter().take(CHECK));
+        Self::armour(&message.encode_to_vec())
+    }
+
+    /// Bytes as the text of a token, with their check.
+    pub(super) fn armour(bytes: &[u8]) -> String {
+        let check = sha256(bytes);
+        let bytes: Vec<u8> = bytes.iter().chain(check.iter().take(CHECK)).copied().collect();
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{TARGETS, api, config, consensus, state, storage, wal};
+use super::{TARGETS, api, config, consensus, enrol, state, storage, wal};
 use crate::certs::{Authority, Key, Leaf, Purpose, Request, Validity};
 use crate::types::clock::Clock;
 use crate::types::fuzz::Seed;
@@ -27,6 +27,8 @@ fn seeds() -> Vec<Seed> {
         text("identity", "usual", "member=8e9e05c52164694d cluster=cdf818194e3a8c32"),
         text("urls", "two", "http://127.0.0.1:2379,https://[::1]:0"),
         text("urls", "unix", "unixs://folder/socket"),
+        text("token", "token", &enrol::some_token()),
+        text("token", "issuer", &enrol::some_issuer()),
     ];
     let rooms = [
         wal::seeds(),

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::renewal;
+use super::{following, renewal};
 use crate::config::Config;
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::transport::{Credentials, Expiry};
 use crate::types::clock::Clock;
+use crate::types::ids::MemberId;
 
 /// Connections look by themselves, once a second; this is for a server nobody connects to, and for
 /// connections that are open when their certificate is revoked.
@@ -20,6 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) fn start(
     credentials: Vec<Credentials>,
     config: &Config,
+    member: MemberId,
     registry: &Registry,
     supervisor: &Supervisor,
 ) -> Vec<Credentials> {
@@ -27,6 +29,7 @@ pub(super) fn start(
         return credentials;
     }
     renewal::start(config, &credentials, registry, supervisor);
+    following::start(config, member, &credentials, registry, supervisor);
     let watched = credentials.clone();
     let stop = supervisor.stop_token(Stage::Upkeep);
     supervisor.spawn("certificates", Stage::Upkeep, async move {

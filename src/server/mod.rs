@@ -5,6 +5,7 @@ mod certificates;
 mod embedded;
 mod error;
 mod files;
+mod following;
 mod hardening;
 mod listeners;
 mod reload;

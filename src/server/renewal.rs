@@ -4,19 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-
-use crate::certs::{Facts, Files, Key, Layout, New, Owner, read, write_all};
+use crate::certs::{Facts, Files, Key, Layout, read};
 use crate::config::{Config, Tls};
-use crate::enrol::{Asker, Known};
+use crate::enrol::{Known, is_of_other, renew_pair};
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::{IntCounterVec, Registry};
 use crate::transport::Credentials;
 use crate::types::clock::Clock;
 
-/// Longest and shortest time between two looks at a certificate: somebody else may have replaced it,
-/// and an issuer that is away is not to be asked all the time.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// How often a certificate is looked at: somebody else may have replaced it, or its authority.
+const LOOK: Duration = Duration::from_secs(5);
+/// Longest and shortest pause after a failure: an issuer that is away is not to be asked all the time.
+const LONGEST: Duration = Duration::from_secs(300);
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// A pair of files and the issuer that renews it.
@@ -83,7 +82,7 @@ fn complete_pair(files: &Files) -> Result<(), crate::certs::CertError> {
 }
 
 /// The pairs of files the configuration names.
-fn pairs(config: &Config) -> Vec<Files> {
+pub(super) fn pairs(config: &Config) -> Vec<Files> {
     let pair = |certificate: &Option<PathBuf>, key: &Option<PathBuf>| {
         let (certificate, key) = (certificate.clone()?, key.clone()?);
         Some(Files { certificate, key })
@@ -114,6 +113,11 @@ fn known(files: &Files) -> Option<Known> {
 }
 
 impl Renewed {
+    /// The issuer as it is known now: its root may have been replaced.
+    fn known(&self) -> Known {
+        known(&self.files).unwrap_or_else(|| self.known.clone())
+    }
+
     async fn keep(&self, credentials: &[Credentials], count: &IntCounterVec) {
         let file = self.files.certificate.display().to_string();
         let mut failures = 0_u32;
@@ -126,14 +130,15 @@ impl Renewed {
                         certificate = file,
                         "cannot see when it is to be renewed"
                     );
-                    (LONGEST, LONGEST)
+                    tokio::time::sleep(LONGEST).await;
+                    continue;
                 }
             };
             if !due.is_zero() {
-                tokio::time::sleep(due.clamp(SHORTEST, LONGEST)).await;
+                tokio::time::sleep(due.clamp(SHORTEST, LOOK)).await;
                 continue;
             }
-            match self.renew().await {
+            match renew_pair(&self.known(), &self.files).await {
                 Ok(()) => {
                     failures = 0;
                     count.with_label_values(&["success"]).inc();
@@ -150,7 +155,7 @@ impl Renewed {
                         .clamp(SHORTEST, LONGEST);
                     failures = failures.saturating_add(1);
                     tracing::warn!(
-                        error,
+                        %error,
                         certificate = file,
                         "next-try-in" = ?pause,
                         "not renewed by the issuer"
@@ -172,32 +177,16 @@ impl Renewed {
         // The same for one certificate at every look: taken from its serial number.
         let chance = facts.serial.last().copied().unwrap_or_default();
         let jitter = facts.life() / 20 * u32::from(chance) / 256;
-        let at = facts.due_at().saturating_add(jitter.as_secs().cast_signed());
         let now = Clock.unix().as_secs().cast_signed();
-        let until = |moment: i64| Duration::from_secs((moment - now).max(0).cast_unsigned());
-        Ok((until(at), until(facts.not_after)))
+        if is_of_other(&self.files, facts) {
+            // Its authority will not be trusted for long, and nobody comes at once who is one of few.
+            return Ok((Duration::ZERO, until(facts.not_after, now)));
+        }
+        let at = facts.due_at().saturating_add(jitter.as_secs().cast_signed());
+        Ok((until(at, now), until(facts.not_after, now)))
     }
+}
 
-    async fn renew(&self) -> Result<(), String> {
-        let files = self.files.clone();
-        let text = |path: &Path| match read(path) {
-            Ok(Some(text)) => Ok(text),
-            Ok(None) => Err(format!("{} is not there", path.display())),
-            Err(error) => Err(error.to_string()),
-        };
-        let (pem, key) = (text(&files.certificate)?, text(&files.key)?);
-        let fault = |error: crate::certs::CertError| error.to_string();
-        let old = Key::from_pem(&files.key.display().to_string(), &key).map_err(fault)?;
-        let new = Key::generate().map_err(fault)?;
-        let mut asker = Asker::of(&self.known).map_err(|error| error.to_string())?;
-        let renewed = asker.renew(&pem, &old, &new).await.map_err(|error| error.to_string())?;
-        let written = spawn_blocking(move || {
-            let owner = Owner::of(files.certificate.parent().unwrap_or(Path::new(".")))?;
-            write_all(&[
-                New::private(&files.key, new.secret().expose(), owner),
-                New::public(&files.certificate, &renewed, owner),
-            ])
-        });
-        written.await.map_err(|error| error.to_string())?.map_err(fault)
-    }
+fn until(moment: i64, now: i64) -> Duration {
+    Duration::from_secs((moment - now).max(0).cast_unsigned())
 }

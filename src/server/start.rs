@@ -110,7 +110,8 @@ pub(super) async fn start(
     bound.serve_peers(&peer::router(&backend), supervisor)?;
     compare_first(config, served_before, &backend).await?;
     publish_self(config, &node, &reader, supervisor).await?;
-    let credentials = certificates::start(bound.credentials(), config, &registry, supervisor);
+    let credentials =
+        certificates::start(bound.credentials(), config, identity.member, &registry, supervisor);
     watchdog::start(notifier, node.linear(), supervisor);
     bound.serve(&backend, config, supervisor)?;
     notifier.ready("serving");
@@ -390,6 +391,7 @@ fn backend(
         disk: watch_disk(config, parts),
         lessor: start_upkeep(config, parts),
         comparing: compare(config, parts),
+        credentials: parts.credentials.clone(),
         passing: pass_lists(parts),
         ids: RequestIds::new(identity.member, started),
         limits: Limits {

@@ -164,6 +164,11 @@ impl Credentials {
         }
     }
 
+    /// Why the files as they are now are not used; none when they are.
+    pub fn fault(&self) -> Option<String> {
+        self.inner.seen.lock().fault.clone()
+    }
+
     /// Waits until one of these serial numbers is revoked, and tells which; for ever if none is.
     pub(super) async fn until_revoked(&self, serials: &[Vec<u8>]) -> String {
         let mut live = self.subscribe();

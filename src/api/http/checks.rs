@@ -134,7 +134,17 @@ impl<F: Facts> Checks<F> {
             only.map_or_else(|| !excluded.contains(&check.name()), |only| only == *check)
         };
         let checks: Vec<Check> = kind.checks().iter().copied().filter(chosen).collect();
-        let (lines, good) = self.run(kind, &checks).await;
+        let (mut lines, good) = self.run(kind, &checks).await;
+        if kind == Kind::Ready && only.is_none() {
+            // What was in use goes on, so it is no reason to send traffic elsewhere.
+            for fault in self.facts.refused_files() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    lines,
+                    "[!]certificate files refused, the last good ones are used: {fault}"
+                );
+            }
+        }
         if !good {
             tracing::error!(path, reason = lines, "status-code" = 503, "Health check error");
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, lines + "\n");

@@ -52,6 +52,9 @@ pub trait Facts: Clone + Send + Sync + 'static {
     /// The error a client would see, as text; a missing right to read is no error.
     fn read(&self, linearizable: bool) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Why new certificate files are not used, as far as there are any; the last good ones are.
+    fn refused_files(&self) -> Vec<String>;
+
     /// The state of Raft for `/debug/vars`, under etcd's names.
     fn raft_status(&self) -> serde_json::Value;
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Action, Pki, Side, Step, read_key};
+use super::{Action, Phase, Pki, Side, Step, read_key};
 use crate::certs::issue::Validity;
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{Authority, CertError, Facts, Key};
@@ -34,6 +34,9 @@ impl Pki {
     /// # Errors
     /// If a file cannot be read or written, or what is there does not fit together.
     pub fn ensure_authorities(&self, life: Duration, force: bool) -> Result<Vec<Step>, CertError> {
+        if self.trusted()?.phase != Phase::Settled {
+            return self.leave_as_they_are(force);
+        }
         let validity = Validity::starting(self.now, life);
         let mut steps = Vec::new();
         if force {
@@ -50,6 +53,25 @@ impl Pki {
             self.ensure_revocations(side, authority.as_ref(), force, &mut steps)?;
         }
         Ok(steps)
+    }
+
+    /// While they are replaced, nothing else is done with them.
+    fn leave_as_they_are(&self, force: bool) -> Result<Vec<Step>, CertError> {
+        if force {
+            return Err(CertError::Exists {
+                path: self.layout.root(),
+                detail: "the authorities are being replaced; end that first: etcd cert rotate-ca \
+                         finish, or abort"
+                    .to_owned(),
+            });
+        }
+        let paths = [
+            self.layout.root(),
+            self.layout.authority(Side::Client),
+            self.layout.authority(Side::Peer),
+        ];
+        let what = "an authority; it is being replaced (`etcd cert rotate-ca status`)";
+        Ok(paths.iter().map(|path| Step::new(path, Action::Kept, what)).collect())
     }
 
     fn ensure_issuing(

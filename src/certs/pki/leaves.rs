@@ -90,18 +90,18 @@ impl Pki {
         if let Some(dir) = files.certificate.parent() {
             self.make_dir(dir)?;
         }
-        let own = match stranger {
-            Some(_) => None,
-            None => Some(self.authority(leaf.purpose.side())?),
+        let (Issued { certificate, key, .. }, tail) = match stranger {
+            Some(stranger) => (stranger.issue_for(leaf, key)?, stranger.certificate().to_owned()),
+            None => {
+                let side = leaf.purpose.side();
+                let issued = self.authority(side)?.issue_for(leaf, key)?;
+                self.record(&issued.certificate)?;
+                (issued, self.tail(side)?)
+            }
         };
-        let Some(authority) = own.as_ref().or(stranger) else { return Ok(()) };
-        let Issued { certificate, key, .. } = authority.issue_for(leaf, key)?;
-        if own.is_some() {
-            self.record(&certificate)?;
-        }
         write_all(&[
             New::private(&files.key, key.expose(), self.owner),
-            New::public(&files.certificate, &chain(&certificate, authority), self.owner),
+            New::public(&files.certificate, &(certificate + &tail), self.owner),
         ])
     }
 
@@ -111,10 +111,10 @@ impl Pki {
     /// # Errors
     /// If the authority is not here, or its records cannot be written.
     pub fn answer(&self, request: &Request, leaf: &Leaf) -> Result<String, CertError> {
-        let authority = self.authority(leaf.purpose.side())?;
-        let (certificate, _) = authority.answer(leaf, request)?;
+        let side = leaf.purpose.side();
+        let (certificate, _) = self.authority(side)?.answer(leaf, request)?;
         self.record(&certificate)?;
-        Ok(chain(&certificate, &authority))
+        Ok(certificate + &self.tail(side)?)
     }
 
     /// Makes a pair anew with a fresh key: same subject, same names and as many more, same purpose,
@@ -171,14 +171,22 @@ impl Pki {
         if let Some(dir) = files.certificate.parent() {
             self.make_own_dir(dir)?;
         }
-        let authority = self.authority(leaf.purpose.side())?;
-        let Issued { certificate, key, .. } = authority.issue(leaf)?;
+        let side = leaf.purpose.side();
+        let Issued { certificate, key, .. } = self.authority(side)?.issue(leaf)?;
         self.record(&certificate)?;
-        let root = read(&self.layout.root())?.unwrap_or_default();
+        let chain = certificate + &self.own_tail(side)?;
         write_all(&[
             New::private(&files.key, key.expose(), None),
-            New::public(&files.certificate, &(chain(&certificate, &authority) + &root), None),
+            New::public(&files.certificate, &chain, None),
         ])
+    }
+
+    /// What follows a certificate made by [`Self::make_own`]: every authority up to the roots.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn own_tail(&self, side: Side) -> Result<String, CertError> {
+        Ok(self.tail(side)? + &self.roots()?)
     }
 
     /// Puts what a machine or a client needs to know of the authorities beside its certificates.
@@ -250,10 +258,6 @@ impl Purpose {
             Self::Client => "client certificate for",
         }
     }
-}
-
-fn chain(certificate: &str, authority: &Authority) -> String {
-    format!("{certificate}{}", authority.certificate())
 }
 
 fn check_pair(files: &Files, certificate: &str, key: &Key) -> Result<(), CertError> {

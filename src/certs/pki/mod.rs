@@ -9,9 +9,11 @@ mod authorities;
 mod layout;
 mod leaves;
 mod revoke;
+mod rotation;
 
 pub use authorities::Lives;
 pub use layout::{Files, INSECURE, Layout, Side, check_name};
+pub use rotation::{Phase, Trusted};
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -126,21 +128,17 @@ impl Pki {
         self.owner
     }
 
-    /// The issuing authority of one side, with its key.
+    /// The issuing authority of one side that signs, with its key.
     ///
     /// # Errors
     /// If its key is not here or does not fit.
     pub fn authority(&self, side: Side) -> Result<Authority, CertError> {
-        let (certificate, key) = (self.layout.authority(side), self.layout.authority_key(side));
-        let absent = |path: &Path| CertError::NoAuthority {
-            path: path.to_owned(),
-            detail: "`etcd cert init` completes what is missing; a key that was moved away must \
-                     come back"
-                .to_owned(),
-        };
-        let text = read(&certificate)?.ok_or_else(|| absent(&certificate))?;
-        let key = read_key(&key)?.ok_or_else(|| absent(&key))?;
-        Authority::load(&certificate.display().to_string(), &text, key)
+        let signing = self.floors()?.into_iter().next();
+        let signing = signing.ok_or_else(|| CertError::NoAuthority {
+            path: self.layout.authority(side),
+            detail: "`etcd cert init` makes one".to_owned(),
+        })?;
+        signing.authority(side)
     }
 
     /// Everything that was ever signed here.
@@ -171,11 +169,8 @@ impl Pki {
     /// # Errors
     /// If the authorities' certificates cannot be read.
     pub fn purpose(&self, facts: &Facts) -> Result<Option<Purpose>, CertError> {
-        for side in Side::ALL {
-            let path = self.layout.authority(side);
-            let Some(text) = read(&path)? else { continue };
-            let authority = Facts::from_pem(&path.display().to_string(), &text)?;
-            if authority.first().is_some_and(|authority| facts.names_issuer(authority)) {
+        for floors in self.floors()? {
+            if let Some(side) = floors.side_of(facts)? {
                 return Ok(Some(match side {
                     Side::Peer => Purpose::Peer,
                     Side::Client if facts.serves => Purpose::Server,

@@ -1,33 +1,53 @@
 //! Taking certificates back.
 
-use std::path::PathBuf;
-
-use super::{Pki, Side, Step};
+use super::rotation::Floors;
+use super::{Action, Pki, Side, Step};
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{CertError, Facts, RevocationList, Revoked};
 
 impl Pki {
-    /// The list of one side; an empty one when there is none yet.
+    /// Whether a list of these authorities names a certificate.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn revocations(&self, side: Side) -> Result<RevocationList, CertError> {
-        let path = self.layout.revocations(side);
-        match read(&path)? {
-            Some(text) => RevocationList::from_pem(&path.display().to_string(), text.as_bytes()),
-            None => Ok(RevocationList::default()),
+    /// If a list cannot be read.
+    pub fn is_revoked(&self, facts: &Facts) -> Result<bool, CertError> {
+        for floors in self.floors()? {
+            if let Some(side) = floors.side_of(facts)? {
+                return Ok(floors.revocations(side)?.names(&facts.serial));
+            }
         }
+        Ok(false)
     }
 
-    /// Adds certificates of one side to its list, and the list to the directories prepared for
-    /// other machines. Nothing is written when all are on it already.
+    /// Adds certificates of one side to the list of the authority that signed them, and publishes the
+    /// list. Nothing is written when all are on it already.
     ///
     /// # Errors
     /// If the authority is not here, or a file cannot be written.
     pub fn revoke(&self, side: Side, certificates: &[Facts]) -> Result<Vec<Step>, CertError> {
         let path = self.layout.revocations(side);
         let what = format!("revoked certificates of the {} authority", side.as_str());
-        let mut list = self.revocations(side)?;
+        let mut changed = false;
+        for floors in self.floors()? {
+            let mut own = Vec::new();
+            for facts in certificates {
+                if floors.side_of(facts)? == Some(side) {
+                    own.push(facts);
+                }
+            }
+            changed = self.add(&floors, side, &own)? || changed;
+        }
+        if !changed {
+            return Ok(vec![Step::new(&path, Action::Kept, what)]);
+        }
+        let mut steps = vec![Step::new(&path, Action::Replaced, what)];
+        let published = self.publish()?.into_iter();
+        steps.extend(published.filter(|step| step.action != Action::Kept && step.path != path));
+        Ok(steps)
+    }
+
+    fn add(&self, floors: &Floors, side: Side, certificates: &[&Facts]) -> Result<bool, CertError> {
+        let mut list = floors.revocations(side)?;
         let before = list.revoked.len();
         for facts in certificates {
             if !list.names(&facts.serial) {
@@ -35,22 +55,23 @@ impl Pki {
             }
         }
         if list.revoked.len() == before {
-            return Ok(vec![Step::new(&path, super::Action::Kept, what)]);
+            return Ok(false);
         }
-        let authority = self.authority(side)?;
+        let authority = floors.authority(side)?;
         let life = authority.until().saturating_sub(self.now);
         let text = authority.revocations(&list.revoked, list.number + 1, self.now, life)?;
-        write_all(&[New::public(&path, &text, self.owner)])?;
-        let mut steps = vec![Step::new(&path, super::Action::Replaced, what)];
-        for copy in self.copies(side) {
-            steps.extend(self.copy(&path, &copy, "the same, for another machine", true)?);
-        }
-        Ok(steps)
+        write_all(&[New::public(&floors.certificates.revocations(side), &text, self.owner)])?;
+        Ok(true)
     }
+}
 
-    fn copies(&self, side: Side) -> Vec<PathBuf> {
-        let nodes = std::fs::read_dir(self.layout.nodes_dir()).into_iter().flatten().flatten();
-        let lists = nodes.map(|node| self.layout.in_dir(&node.path()).revocations(side));
-        lists.filter(|list| list.is_file()).collect()
+impl Floors {
+    /// The list of one side; an empty one when there is none yet.
+    pub(super) fn revocations(&self, side: Side) -> Result<RevocationList, CertError> {
+        let path = self.certificates.revocations(side);
+        match read(&path)? {
+            Some(text) => RevocationList::from_pem(&path.display().to_string(), text.as_bytes()),
+            None => Ok(RevocationList::default()),
+        }
     }
 }

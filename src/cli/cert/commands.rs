@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::args::Words;
 use super::context::Context;
 use super::report::{Refusal, Report};
-use super::{csr, init, issue, join, renew, revoke, serve, status, token, trust, verify};
+use super::{csr, init, issue, join, renew, revoke, rotate, serve, status, token, trust, verify};
 
 /// A flag of a command.
 #[derive(Debug)]
@@ -119,8 +119,21 @@ const CACERT: Flag = flag("cacert", "FILE", "Whom to trust; ca.crt of the direct
 const TIMEOUT: Flag = flag("timeout", "5s", "How long a connection, and a handshake, may take.");
 
 /// In the order of the overview.
-pub(super) static COMMANDS: &[Command] =
-    &[INIT, SERVE, TOKEN, JOIN, ISSUE, STATUS, VERIFY, CSR, SIGN, RENEW, REVOKE, EXPORT_TRUST];
+pub(super) static COMMANDS: &[Command] = &[
+    INIT,
+    SERVE,
+    TOKEN,
+    JOIN,
+    ISSUE,
+    STATUS,
+    VERIFY,
+    CSR,
+    SIGN,
+    RENEW,
+    ROTATE_CA,
+    REVOKE,
+    EXPORT_TRUST,
+];
 
 const INIT: Command = Command {
     name: "init",
@@ -344,7 +357,10 @@ const RENEW: Command = Command {
     text: "\
 Keeps names, purpose and length of life, and makes a fresh key. Without a name all certificates of
 the directory are looked at; a name is `server`, `peer`, that of a client, or that of a node. A
-server that runs sees the new files by itself. Fit for a daily timer: what is not due is left alone.",
+server that runs sees the new files by itself. Fit for a daily timer: what is not due is left alone.
+
+On a machine that has no authority the issuer is asked that issuer.json names, and tells whom to trust;
+so the certificates of clients that joined are kept good.",
     example: "  etcd cert renew
   etcd cert renew server --san db1.example.org",
     flags: &[
@@ -355,6 +371,32 @@ server that runs sees the new files by itself. Fit for a daily timer: what is no
     ],
     takes_server_flags: false,
     run: renew::run,
+};
+
+const ROTATE_CA: Command = Command {
+    name: "rotate-ca",
+    words: " start|status|finish|abort",
+    about: "Replaces the root and both issuing authorities while all goes on",
+    text: "\
+start makes new authorities beside the old ones and has both trusted; it waits until each member has
+reported that it does, then the new ones sign, and every certificate is made anew: members do that by
+themselves, clients by `etcd cert renew` or with new copies of clients/*. finish drops the old
+authorities, once nothing that is in use is of them. abort drops the new ones instead. `etcd cert serve`
+must run meanwhile, and the old root's key must be here. Each command may be repeated.
+
+Clients that know only the old root are never shut out: servers also show the new authority as the old
+root signed it.",
+    example: "  etcd cert rotate-ca start
+  etcd cert rotate-ca status
+  etcd cert rotate-ca finish",
+    flags: &[
+        flag("endpoints", "URL,…", "The cluster; https://127.0.0.1:2379 if not given."),
+        flag("timeout", "5m", "How long to wait for members."),
+        flag("ca-ttl", "10y", "How long the new authorities are to be valid."),
+        switch("force", "When the time is over, go on without what is missing."),
+    ],
+    takes_server_flags: false,
+    run: rotate::run,
 };
 
 const REVOKE: Command = Command {

@@ -91,7 +91,9 @@ fn write_issuer(pki: &Pki, words: &Words, force: bool) -> Result<Step, Refusal> 
     if there && !force {
         return Ok(Step { path, action: Action::Kept, what });
     }
-    write_all(&[Known { issuers, root }.file(&path, pki.owner())])?;
+    write_all(&[
+        Known { issuers, root, generation: pki.trusted()?.generation }.file(&path, pki.owner())
+    ])?;
     let action = if there { Action::Replaced } else { Action::Made };
     Ok(Step { path, action, what })
 }

@@ -9,8 +9,8 @@ use super::context::{self, Context, dir_flag};
 use super::report::{Refusal, Report};
 use super::settings::{self, Settings};
 use crate::certs::{
-    Action, Files, Key, Layout, Leaf, New, Owner, Purpose, Step, Validity, check_name, own_names,
-    read, write_all,
+    Action, Facts, Files, Key, Layout, Leaf, New, Owner, Purpose, Step, Validity, check_name,
+    own_names, read, write_all,
 };
 use crate::enrol::{AskError, Asker, Enrolled, Known, Role, Token, Wanted};
 use crate::types::clock::Clock;
@@ -225,7 +225,7 @@ fn write(
     steps: &mut Vec<Step>,
 ) -> Result<(), Refusal> {
     let (layout, trust) = (&plan.layout, &enrolled.trust);
-    let issuer = plan.known.to_text();
+    let issuer = plan.known.going_by(trust)?.to_text();
     let mut files = vec![
         (layout.root(), &trust.root, "root certificate: what clients trust"),
         (layout.issuer(), &issuer, "where certificates are renewed"),
@@ -242,7 +242,7 @@ fn write(
     let mut new = Vec::new();
     for (path, text, what) in files {
         let there = read(&path)?;
-        let is_other = there.as_ref().is_some_and(|there| there != text);
+        let is_other = there.as_ref().is_some_and(|there| !shares(there, text));
         if is_other && path == layout.root() && !plan.force {
             return Err(Refusal::Failed(format!(
                 "{} is of another authority; --force replaces it, --pki-dir names another directory",
@@ -261,6 +261,13 @@ fn write(
     }
     write_all(&new)?;
     Ok(())
+}
+
+/// Whether two texts have a certificate in common: one of two roots may have gone or come meanwhile.
+fn shares(there: &str, text: &str) -> bool {
+    let read = |text: &str| Facts::from_pem("", text).unwrap_or_default();
+    let new = read(text);
+    read(there).iter().any(|facts| new.contains(facts))
 }
 
 fn step(path: &Path, there: Option<&String>, text: &str, what: &str) -> Step {

@@ -12,6 +12,7 @@ mod remote;
 mod renew;
 mod report;
 mod revoke;
+mod rotate;
 mod serve;
 mod set;
 mod settings;

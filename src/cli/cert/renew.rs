@@ -5,13 +5,25 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, span};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, CertError, Files, Pki, Step};
+use crate::certs::{Action, CertError, Files, Layout, Pki, Step};
+use crate::enrol::{Following, Known, is_of_other, renew_pair, take_trust};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
-    let pki = Pki::open(context::layout(words)?, context.now)?;
+    let layout = context::layout(words)?;
     let more = context::sans(words)?;
     let life = words.life("ttl").map_err(Refusal::Misuse)?;
-    let leaves = selected(&pki, words)?;
+    let leaves = selected(&layout, words)?;
+    if !layout.ca_dir().is_dir()
+        && let Some(known) = Known::read(&layout.issuer())?
+    {
+        if life.is_some() || !more.is_empty() {
+            let hint = "the issuer gives what the certificate had; --san and --ttl work beside the \
+                        authorities, or make a request (etcd cert csr)";
+            return Err(Refusal::Misuse(hint.to_owned()));
+        }
+        return by_issuer(&layout, known, leaves, words.on("force"), context);
+    }
+    let pki = Pki::open(layout, context.now)?;
     let forced = words.on("force") || !more.is_empty();
     let mut report = Report::default();
     let mut steps = Vec::new();
@@ -50,9 +62,54 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     Ok(report)
 }
 
+/// On a machine without authorities: takes up whom the issuer trusts, then has it renew what is due.
+fn by_issuer(
+    layout: &Layout,
+    known: Known,
+    leaves: Vec<(String, Files)>,
+    forced: bool,
+    context: &Context,
+) -> Result<Report, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
+    let mut steps = Vec::new();
+    let asked = runtime.block_on(async {
+        let following = Following { layout: layout.clone(), pairs: Vec::new(), member: 0 };
+        let trust = following.ask(&known, known.generation).await?;
+        if let Some(trust) = &trust {
+            take_trust(layout, &known, trust)?;
+        }
+        let what = "root certificate: what clients trust".to_owned();
+        let action = if trust.is_some() { Action::Replaced } else { Action::Kept };
+        steps.push(Step { path: layout.root(), action, what });
+        let known = Known::read(&layout.issuer())?.unwrap_or(known);
+        for (_, files) in leaves {
+            let path = files.certificate.clone();
+            match why(&files, context, forced)? {
+                Why::NotYet { left } => {
+                    let what = format!("to be renewed in {}", span(left));
+                    steps.push(Step { path, action: Action::Kept, what });
+                }
+                Why::Now => {
+                    renew_pair(&known, &files).await?;
+                    let what = "renewed by the issuer, with a new key".to_owned();
+                    steps.push(Step { path, action: Action::Replaced, what });
+                }
+            }
+        }
+        Ok::<_, Refusal>(())
+    });
+    runtime.shutdown_background();
+    asked?;
+    let mut report = Report::default();
+    report.steps(&steps);
+    Ok(report)
+}
+
 /// The pairs the words name: all, or those whose path or name is given.
-fn selected(pki: &Pki, words: &Words) -> Result<Vec<(String, Files)>, Refusal> {
-    let all = pki.layout().leaves();
+fn selected(layout: &Layout, words: &Words) -> Result<Vec<(String, Files)>, Refusal> {
+    let all = layout.leaves();
     if words.rest.is_empty() {
         return Ok(all);
     }
@@ -64,7 +121,7 @@ fn selected(pki: &Pki, words: &Words) -> Result<Vec<(String, Files)>, Refusal> {
             let known: Vec<&str> = all.iter().map(|(stem, _)| stem.as_str()).collect();
             return Err(Refusal::Failed(format!(
                 "there is no certificate {name:?} in {}; there are {}",
-                pki.layout().dir().display(),
+                layout.dir().display(),
                 known.join(", ")
             )));
         }
@@ -94,5 +151,5 @@ fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, Refusal> {
     let left = facts.due_at() - context.seconds();
     // A pair that does not fit is what an interrupted renewal leaves.
     let fits = key.is_some_and(|key| key.public() == facts.public_key);
-    Ok(if fits && left > 0 { Why::NotYet { left } } else { Why::Now })
+    Ok(if fits && left > 0 && !is_of_other(files, facts) { Why::NotYet { left } } else { Why::Now })
 }

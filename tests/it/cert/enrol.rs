@@ -15,7 +15,7 @@ use crate::support::wait::eventually;
 
 /// The issuer of a directory, and where it is reached.
 pub(super) struct Serving {
-    process: Process,
+    pub(super) process: Process,
     /// Where it is reached.
     pub(super) url: String,
 }
@@ -34,27 +34,33 @@ pub(super) fn serve(desk: &Desk, more: &[&str]) -> Serving {
     Serving { process, url }
 }
 
-fn token(desk: &Desk, issuer: &Serving, role: &str, name: &str, more: &[&str]) -> String {
+pub(super) fn token(
+    desk: &Desk,
+    issuer: &Serving,
+    role: &str,
+    name: &str,
+    more: &[&str],
+) -> String {
     let words = ["token", "create", "--role", role, "--name", name, "--issuer", &issuer.url];
     let answer = desk.run(&[&words, more].concat()).good();
     answer.stdout.trim().to_owned()
 }
 
 /// `etcd cert join` on a machine whose files are below `home`.
-fn join(home: &Path, token: &str, more: &[&str]) -> Answer {
+pub(super) fn join(home: &Path, token: &str, more: &[&str]) -> Answer {
     std::fs::create_dir_all(home).unwrap();
     let mut command = Command::new(Kind::Ours.program("etcd"));
     command.current_dir(home).env_clear().args(["cert", "join", token, "--pki-dir=pki"]);
     Answer::of(&command.args(more).output().unwrap())
 }
 
-fn start(home: &Path) -> Process {
+pub(super) fn start(home: &Path) -> Process {
     let mut command = Command::new(Kind::Ours.program("etcd"));
     command.current_dir(home).env_clear().arg("--config-file=etcd.conf.yml");
     Process::start(&mut command)
 }
 
-fn etcdctl(desk: &Desk, at: SocketAddr, words: &[&str]) -> Answer {
+pub(super) fn etcdctl(desk: &Desk, at: SocketAddr, words: &[&str]) -> Answer {
     let program = reference::folder()
         .map_or_else(|| Kind::Ours.program("etcdctl"), |folder| folder.join("etcdctl"));
     let mut command = Command::new(program);
@@ -66,10 +72,10 @@ fn etcdctl(desk: &Desk, at: SocketAddr, words: &[&str]) -> Answer {
 }
 
 /// Where a member serves clients, and where members.
-type Place = (SocketAddr, SocketAddr);
+pub(super) type Place = (SocketAddr, SocketAddr);
 
 /// The first member, after one command.
-fn found(desk: &Desk, at: Place) -> Process {
+pub(super) fn found(desk: &Desk, at: Place) -> Process {
     let [client, peer] = [at.0, at.1].map(|at| format!("https://{at}"));
     desk.run(&[
         "init",
@@ -84,7 +90,7 @@ fn found(desk: &Desk, at: Place) -> Process {
     start(desk.folder.path())
 }
 
-fn three_voters(desk: &Desk, places: &[Place]) {
+pub(super) fn three_voters(desk: &Desk, places: &[Place]) {
     eventually("three voters", || {
         let listed = etcdctl(desk, places[0].0, &["member", "list"]);
         let voters = listed.stdout.lines().filter(|line| line.ends_with("false")).count();

@@ -9,6 +9,7 @@ mod members;
 mod offline;
 mod renewal;
 mod revocation;
+mod rotation;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
