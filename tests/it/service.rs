@@ -93,6 +93,10 @@ start; ready
 ctl put foo bar
 grep -q 'serving peer traffic.*https://127.0.0.1:12380' etcd.log && ls -d db1.etcd
 stop
+# With others it must have what their authority made.
+rm -rf etc/pki db1.etcd; mkdir -p etc/pki
+echo 'ETCD_INITIAL_CLUSTER=db1=https://127.0.0.1:12380,db2=https://127.0.0.1:22380' >> etc/etcd.conf
+start; wait $! || grep -o 'etcd cert join TOKEN' etcd.log; ls etc/pki
 # In plaintext only if it is said twice.
 rm -rf etc db1.etcd; mkdir -p etc/pki
 echo 'ETCD_LISTEN_CLIENT_URLS=http://localhost:2379' > etc/etcd.conf
@@ -105,7 +109,7 @@ ls etc/pki
 stop
 ";
     let Some(printed) = play(script) else { return };
-    assert_eq!(printed, "OK\ndb1.etcd\nallows no plaintext\nOK\n");
+    assert_eq!(printed, "OK\ndb1.etcd\netcd cert join TOKEN\nallows no plaintext\nOK\n");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Context, FIRST_CLIENT, Refusal, Report, Words, config};
 use crate::certs::{Layout, Lives, Pki, Purpose};
-use crate::config::Tls;
+use crate::config::{ClusterState, Tls};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let mut flags: Vec<_> = words.rest.iter().map(Into::into).collect();
@@ -24,6 +24,16 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         return Ok(report);
     }
     let shown = layout.dir().display().to_string();
+    // An authority of its own for each would keep the members apart for ever.
+    let cluster = &config.cluster;
+    let is_alone = cluster.initial_members.len() < 2;
+    if !is_alone || cluster.initial_cluster_state == ClusterState::Existing {
+        return Err(Refusal::Failed(format!(
+            "this member has others, and {shown} has no certificates of their authority: make them \
+             where that is (`etcd cert issue`, then copy nodes/NAME here), or run `etcd cert join TOKEN`; \
+             where there is none yet, `etcd cert init` makes one"
+        )));
+    }
     let pki = Pki::create(layout, super::context::owner(words)?, context.now).map_err(|error| {
         Refusal::Failed(format!(
             "{error}; the directory has to belong to the user of the service: \
