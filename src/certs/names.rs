@@ -13,7 +13,8 @@ pub fn own_names() -> Vec<String> {
 
 /// The host name as the kernel has it.
 pub fn host_name() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
+    // A service may not see the kernel's part of /proc.
+    let name = rustix::system::uname().nodename().to_str().ok()?.trim().to_owned();
     (!name.is_empty() && name != "(none)").then_some(name)
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use figment::value::Value;
 
 use super::layers::{Given, Origin, Settings};
-use super::table;
+use super::{pki, table};
 use crate::types::url::Url;
 
 /// Lays what follows on top of what was given; returns lines to log.
@@ -19,6 +19,8 @@ pub(super) fn derive(settings: &mut Settings, host: impl Fn() -> Option<IpAddr>)
     ] {
         notes.extend(advertise_host(settings, advertise, listen, &host));
     }
+    // Before what follows from the URLs.
+    notes.extend(pki::lay(settings));
     let name: String = settings.get("name");
     if settings.get::<String>("data-dir").is_empty() {
         let dir = format!("{name}.etcd");
@@ -58,7 +60,8 @@ fn advertise_host(
     Some(format!("detected default host for advertise: {advertise} is http://{address}"))
 }
 
-fn lay(settings: &mut Settings, name: &'static str, value: Value, from: &'static str) {
+/// Lays a value that follows from the setting `from`.
+pub(super) fn lay(settings: &mut Settings, name: &'static str, value: Value, from: &'static str) {
     if let Some(setting) = table::named(name) {
         let origin = Origin::Derived(from);
         settings.lay([Given { setting, spelt: name.into(), value, origin }]);

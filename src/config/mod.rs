@@ -1,7 +1,8 @@
 //! Configuration as plain data: defaults, file, environment, flags.
 //!
 //! [`load`] lays four layers on top of each other and lets the uppermost hold: the defaults of the
-//! table, the YAML file (`--config-file` or `ETCD_CONFIG_FILE`), variables `ETCD_*`, flags. Every
+//! table, the YAML file (`--config-file`, `ETCD_CONFIG_FILE`, or the one beside the directory that
+//! `--pki-dir` names from outside any file), variables `ETCD_*`, flags. Every
 //! value keeps the place it came from, every fault is told, not only the first.
 //!
 //! This is on purpose kinder than etcd, which
@@ -31,6 +32,7 @@ mod golang;
 mod help;
 mod layers;
 mod member;
+mod pki;
 mod sections;
 mod suites;
 mod table;
@@ -39,6 +41,7 @@ mod value;
 pub(crate) mod yaml;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 pub use cluster::InitialMember;
 pub use exit::Exit;
@@ -67,6 +70,9 @@ pub struct Config {
     pub peer_tls: Tls,
     /// What every TLS listener allows.
     pub tls: TlsLimits,
+    /// Directory of certificates in the layout of `etcd cert`, from which the TLS files follow that
+    /// nobody named.
+    pub pki_dir: Option<PathBuf>,
     /// Logs.
     pub log: Log,
     /// Compaction.
@@ -134,10 +140,11 @@ pub fn load(
     let named = line.given.iter().rev().find(|given| given.setting.name == "config-file");
     let named = named.and_then(|given| given.value.as_str()).filter(|path| !path.is_empty());
     let environment = env::parse(env);
+    let beside = pki::configuration(&line, &environment);
     let mut found = Findings { faults: environment.faults, warnings: environment.warnings };
     let mut notes = Vec::new();
     settings = Settings::defaults();
-    if let Some(path) = named.or(environment.file.as_deref()) {
+    if let Some(path) = named.or(environment.file.as_deref()).or(beside.as_deref()) {
         let contents = file::read(path);
         notes.push(format!("loaded server configuration from {path}"));
         found.faults.splice(0..0, contents.faults);

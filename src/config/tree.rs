@@ -24,6 +24,7 @@ pub(super) fn build(settings: &Settings, faults: &mut Vec<String>) -> Config {
         client_tls: view.client_tls(),
         peer_tls: view.peer_tls(),
         tls: view.tls_limits(faults),
+        pki_dir: view.path("pki-dir"),
         log: view.log(faults),
         compaction: view.compaction(faults),
         features: view.features(),

@@ -139,6 +139,11 @@ impl ApplyThread {
                 let _ = reply.send(image);
                 Ok(())
             }
+            Work::Answer(reply) => {
+                // Whoever asked may have given up.
+                let _ = reply.send(());
+                Ok(())
+            }
             Work::Adopt(received, done) => {
                 let adopted = self.adopt(*received);
                 self.reported(adopted)?;

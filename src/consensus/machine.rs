@@ -32,6 +32,8 @@ pub(crate) enum Work {
     Persist(oneshot::Sender<Durable>),
     /// Tell the whole state as it is now.
     Image(oneshot::Sender<Image>),
+    /// Tell that the thread has come here.
+    Answer(oneshot::Sender<()>),
     /// Go on from the state of another member, and tell when that is done.
     Adopt(Box<Received>, oneshot::Sender<()>),
 }

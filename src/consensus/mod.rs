@@ -45,7 +45,7 @@ pub use parts::{Beginning, Member, Parts, Settings};
 pub use peers::{PeerChannel, PeerIdentity, PeerService, Removal};
 pub use proposer::Proposer;
 pub use reader::LinearReader;
-pub use status::{Leadership, Status};
+pub use status::{Leadership, Reach, Status};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::ApplyThread;
 use super::error::ConsensusError;
 use super::home::{Home, core_config, core_error};
-use super::machine::{Applier, Durable, position};
+use super::machine::{Applier, Durable, Work, position};
 use super::members::Changes;
 use super::metrics::Metrics;
 use super::opening::open_log;
@@ -23,7 +23,7 @@ use super::parts::{Member, Parts};
 use super::peers::{Host, Links, Network, PeerChannel, PeerService, Removal};
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
-use super::status::{Leadership, Status};
+use super::status::{Leadership, Reach, Status};
 use super::types::{Peer, TypeConfig};
 use crate::tasks::Stage;
 use crate::types::ids::MemberId;
@@ -44,6 +44,8 @@ pub struct Node {
     peers: PeerService,
     links: Links,
     removal: Removal,
+    /// To the apply thread, which ends when nobody else can feed it any more.
+    work: mpsc::WeakSender<Work>,
     pub(super) id: MemberId,
 }
 
@@ -87,6 +89,7 @@ impl Node {
             beginning: parts.beginning,
             supervisor: parts.supervisor,
         };
+        let to_apply = work.downgrade();
         let core = home.start(log, work, state).await?;
         let reader = LinearReader::new(Arc::clone(&shared), &core, links.clone());
         home.run_tasks(&core, &reader);
@@ -106,7 +109,7 @@ impl Node {
             Host { identity: parts.identity, reader: parts.reader, intake },
             supervisor,
         );
-        Ok(Self { shared, core, reader, changes, peers, links, removal, id })
+        Ok(Self { shared, core, reader, changes, peers, links, removal, work: to_apply, id })
     }
 
     /// Waits until a leader is known and this member, if it leads, has caught up with its log.
@@ -190,6 +193,31 @@ impl Node {
             is_learner: !voters.contains(id),
         };
         membership.nodes().map(member).collect()
+    }
+
+    /// How many voters there are, and how many of them are connected to this member or are itself.
+    pub fn reach(&self) -> Reach {
+        let members = self.members();
+        let voters = members.iter().filter(|member| !member.is_learner);
+        let connected = self.links.connected();
+        let is_reached = |member: &&Member| member.id == self.id || connected.contains(&member.id);
+        let (reached, voters) = (voters.clone().filter(is_reached).count(), voters.count());
+        Reach { reached, voters, needed: voters / 2 + 1 }
+    }
+
+    /// Waits until the consensus loop and then the apply thread have come to answer: as long as either is
+    /// stuck, this takes.
+    ///
+    /// # Errors
+    /// When the member has stopped.
+    pub async fn comes_round(&self) -> Result<(), ConsensusError> {
+        self.core.with_raft_state(|_| ()).await.map_err(core_error)?;
+        let stopped = || ConsensusError::Core("the apply thread has stopped".into());
+        let (reply, answer) = oneshot::channel();
+        let work = self.work.upgrade().ok_or_else(stopped)?;
+        work.send(Work::Answer(reply)).await.map_err(|_| stopped())?;
+        drop(work);
+        answer.await.map_err(|_| stopped())
     }
 
     /// What a leader knows of the others: the newest entry each has, counted from one, zero for none

@@ -24,6 +24,17 @@ pub struct Status {
     pub applied: u64,
 }
 
+/// Which voters this member is connected with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Those that are, and itself.
+    pub reached: usize,
+    /// All of them.
+    pub voters: usize,
+    /// So many decide.
+    pub needed: usize,
+}
+
 /// Who leads; changes are told through [`super::Node::leadership`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {

@@ -8,6 +8,7 @@ use super::stop;
 use crate::config::Loaded;
 use crate::systemd::Notifier;
 use crate::tasks::Supervisor;
+use crate::transport::Inherited;
 
 /// A node that serves until it is stopped, removed from its cluster, or cannot go on. Dropped without
 /// [`Self::stop`], its tasks end with the runtime they are on.
@@ -25,7 +26,7 @@ impl Embedded {
     pub async fn start(loaded: &Loaded) -> Result<Self, ServerError> {
         let (supervisor, notifier) = (Supervisor::new(), Arc::new(Notifier::default()));
         let started = tokio::select! {
-            started = start(&loaded.config, &supervisor, &notifier) => started,
+            started = start(&loaded.config, &supervisor, &notifier, Inherited::default()) => started,
             fault = supervisor.failed() => Err(ServerError::Failed(fault)),
         };
         match started {

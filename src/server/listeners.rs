@@ -15,7 +15,8 @@ use crate::config::{Config, Tls};
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::Registry;
 use crate::transport::{
-    BindOptions, Bound, Credentials, Limits, Memory, Metrics, Serving, bind_all, serve,
+    BindOptions, Bound, Credentials, Inherited, Limits, Memory, Metrics, Serving, bind_or_take,
+    serve,
 };
 use crate::types::clock::Clock;
 use crate::types::url::Url;
@@ -37,11 +38,15 @@ pub(super) struct Listeners {
     limits: Limits,
 }
 
-/// Opens every socket of the configuration.
+/// Opens every socket of the configuration, or takes the one that was passed on for it.
 ///
 /// # Errors
 /// If an address cannot be taken, or certificates that are needed cannot be used.
-pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listeners, ServerError> {
+pub(super) async fn bind(
+    config: &Config,
+    registry: &Registry,
+    mut inherited: Inherited,
+) -> Result<Listeners, ServerError> {
     let member = &config.member;
     let options = BindOptions {
         reuse_port: member.socket_reuse_port,
@@ -66,10 +71,13 @@ pub(super) async fn bind(config: &Config, registry: &Registry) -> Result<Listene
     .concat();
     let credentials = client_credentials(config, &urls, &counters)?;
     let peer_credentials = peer_credentials(config, &counters)?;
-    let client = bind_all(&member.listen_client_urls, options).await?;
-    let client_http = bind_all(&member.listen_client_http_urls, options).await?;
-    let metrics = bind_all(&member.listen_metrics_urls, options).await?;
-    let peer = bind_all(&member.listen_peer_urls, options).await?;
+    let mut open =
+        async |name, urls: &[Url]| bind_or_take(urls, options, name, &mut inherited).await;
+    let client = open("client", &member.listen_client_urls).await?;
+    let client_http = open("client-http", &member.listen_client_http_urls).await?;
+    let metrics = open("metrics", &member.listen_metrics_urls).await?;
+    let peer = open("peer", &member.listen_peer_urls).await?;
+    inherited.finish()?;
     let limits = limits(config, client.len() + client_http.len() + metrics.len() + peer.len());
     Ok(Listeners {
         client,

@@ -5,6 +5,7 @@ mod certificates;
 mod embedded;
 mod error;
 mod files;
+mod first_start;
 mod following;
 mod hardening;
 mod listeners;
@@ -12,6 +13,7 @@ mod reload;
 mod renewal;
 mod start;
 mod stop;
+mod telling;
 mod watchdog;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::systemd::Notifier;
 use crate::tasks::{Signal, Signals, Supervisor};
 use crate::telemetry::logging::{self, LogHandle};
 use crate::telemetry::panic::{self, Then};
+use crate::transport::Inherited;
 use crate::types::version;
 
 pub use embedded::Embedded;
@@ -49,6 +52,8 @@ pub type Reread<'a> = dyn Fn() -> Result<Loaded, Exit> + Sync + 'a;
 /// # Errors
 /// If the log or the runtime cannot be set up; everything later is logged.
 pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
+    // While no other thread may look at the environment.
+    let inherited = Inherited::from_env()?;
     let hardened = hardening::harden(&loaded.config);
     let log = logging::init(&log_options(&loaded))?;
     panic::install(log.clone(), Then::Abort);
@@ -60,7 +65,7 @@ pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;
-    let ending = runtime.block_on(live(loaded, log.clone(), reread));
+    let ending = runtime.block_on(live(loaded, log.clone(), reread, inherited));
     log.flush();
     ending
 }
@@ -100,13 +105,19 @@ fn introduce(loaded: &Loaded) {
 }
 
 /// The life of the node: start, serve, reload when told, stop.
-async fn live(loaded: Loaded, log: LogHandle, reread: &Reread<'_>) -> Result<Ending, ServerError> {
+async fn live(
+    loaded: Loaded,
+    log: LogHandle,
+    reread: &Reread<'_>,
+    inherited: Inherited,
+) -> Result<Ending, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let supervisor = Supervisor::new();
     let notifier = Arc::new(Notifier::from_env());
     let started = tokio::select! {
-        started = start::start(&loaded.config, &supervisor, &notifier) => started,
+        started = start::start(&loaded.config, &supervisor, &notifier, inherited) => started,
         signal = stop_signal(&mut signals) => {
+            notifier.stopping("stopping before it served");
             stop::before_serving(&supervisor, &loaded.config).await;
             return Ok(Ending::Signal(signal));
         }
@@ -124,7 +135,7 @@ async fn live(loaded: Loaded, log: LogHandle, reread: &Reread<'_>) -> Result<End
             return Ok(Ending::Failed);
         }
     };
-    let reloader = reload::Reloader::new(log, &running, Arc::clone(&notifier), reread);
+    let reloader = reload::Reloader::new(log, &running, reread);
     let ending = loop {
         tokio::select! {
             signal = signals.next() => match signal {

@@ -1,10 +1,8 @@
 //! SIGHUP: certificates and the log level are read again, log files opened again.
 
-use std::sync::Arc;
-
 use super::Reread;
 use super::start::Running;
-use crate::systemd::Notifier;
+use super::telling::Telling;
 use crate::telemetry::logging::LogHandle;
 use crate::transport::Credentials;
 
@@ -12,33 +10,28 @@ use crate::transport::Credentials;
 pub(super) struct Reloader<'a> {
     log: LogHandle,
     credentials: Vec<Credentials>,
-    notifier: Arc<Notifier>,
+    telling: Telling,
     reread: &'a Reread<'a>,
 }
 
 impl<'a> Reloader<'a> {
     /// Of a node that serves.
-    pub(super) fn new(
-        log: LogHandle,
-        running: &Running,
-        notifier: Arc<Notifier>,
-        reread: &'a Reread<'a>,
-    ) -> Self {
-        Self { log, credentials: running.credentials.clone(), notifier, reread }
+    pub(super) fn new(log: LogHandle, running: &Running, reread: &'a Reread<'a>) -> Self {
+        let (credentials, telling) = (running.credentials.clone(), running.telling.clone());
+        Self { log, credentials, telling, reread }
     }
 
     /// Reads again what may have changed. What is broken is said and stays as it was.
     pub(super) fn reload(&self) {
-        self.notifier.reloading();
+        self.telling.reloads();
         tracing::info!("received signal; reloading certificates, log level and log files");
         self.log.reopen();
         let renewed = [self.level(), self.certificates()];
-        let status = if renewed.contains(&false) {
-            "serving; the last reload failed, see the log"
+        self.telling.serves(if renewed.contains(&false) {
+            "; the last reload failed, see the log"
         } else {
-            "serving"
-        };
-        self.notifier.ready(status);
+            ""
+        });
     }
 
     /// The level of the configuration as it reads now; everything else in it waits for a restart.

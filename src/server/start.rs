@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::error::ServerError;
-use super::{certificates, hardening, listeners, watchdog};
+use super::listeners::Listeners;
+use super::telling::{Moment, Serving, Telling};
+use super::{certificates, first_start, hardening, listeners, watchdog};
 use crate::api::{Backend, Health, Limits, peer};
-use crate::bootstrap::{Identity, plan};
+use crate::bootstrap::{Identity, Plan, plan};
 use crate::config::{Config, MetricsMode};
 use crate::consensus::{self, Node, PeerIdentity, Rules, Settings};
 use crate::failpoint::scaled;
@@ -20,7 +22,7 @@ use crate::storage::wal::{Recovered, Synced, Wal, WalOptions};
 use crate::systemd::Notifier;
 use crate::tasks::Supervisor;
 use crate::telemetry::metrics::{Registry, buckets};
-use crate::transport::Credentials;
+use crate::transport::{Credentials, Inherited};
 use crate::types::clock::Clock;
 use crate::types::ids::{MemberId, RequestIds};
 use crate::upkeep::{
@@ -50,6 +52,8 @@ pub(super) struct Running {
     pub(super) member: MemberId,
     /// Bounds how long the end may take.
     pub(super) election_timeout: Duration,
+    /// Shows the node to the service manager.
+    pub(super) telling: Telling,
 }
 
 /// Starts a node and returns when it serves.
@@ -60,22 +64,18 @@ pub(super) async fn start(
     config: &Config,
     supervisor: &Supervisor,
     notifier: &Arc<Notifier>,
+    inherited: Inherited,
 ) -> Result<Running, ServerError> {
     let registry = registry();
-    let mut data_dir = hardening::open_data_dir(config)?;
-    // Before the log is touched: a port that is taken should not cost a founded cluster.
-    let mut bound = listeners::bind(config, &registry).await?;
-    let peer_credentials = bound.peer_credentials().cloned();
-    let plan = plan(config, data_dir.identity(), peer_credentials.as_ref()).await?;
-    let space = Space::new(&data_dir.state(), &data_dir.wal());
-    wait_for_space(&space).await;
-    let (wal, recovered) = open_wal(config, &data_dir, &registry)?;
-    let empty = recovered.last.is_none();
-    let plan = plan.with_log(empty, config, peer_credentials.as_ref()).await?;
+    let telling = Telling::start(Arc::clone(notifier), supervisor);
+    let opened = open(config, &registry, &telling, inherited).await?;
+    let Opened { mut data_dir, mut bound, plan, space, wal, recovered } = opened;
     let identity = plan.identity();
     announce(identity, &registry);
+    telling.is(Moment::Works("opening the state"));
     let stores = Stores { data_dir: &data_dir, space: &space };
     let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
+    let logged = recovered.last.as_ref().map_or(0, |last| last.index + 1);
     let served_before = !plan.is_new();
     if !served_before {
         // Before the member can write a vote or an entry, and after log and state are there to be
@@ -83,7 +83,7 @@ pub(super) async fn start(
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
     let node = Node::start(consensus::Parts {
-        identity: peer_identity(config, identity, peer_credentials),
+        identity: peer_identity(config, identity, bound.peer_credentials().cloned()),
         beginning: plan.beginning(config),
         wal: wal.clone(),
         recovered,
@@ -95,6 +95,7 @@ pub(super) async fn start(
         clock: Clock,
     })
     .await?;
+    telling.is(Moment::Joins { node: node.clone(), logged });
     let (health, told) = watch::channel(Health::Serving);
     let parts = Shared {
         node: &node,
@@ -112,9 +113,11 @@ pub(super) async fn start(
     publish_self(config, &node, &reader, supervisor).await?;
     let credentials =
         certificates::start(bound.credentials(), config, identity.member, &registry, supervisor);
-    watchdog::start(notifier, node.linear(), supervisor);
     bound.serve(&backend, config, supervisor)?;
-    notifier.ready("serving");
+    telling.begins(Serving { node: node.clone(), reader, credentials: credentials.clone() });
+    let watched = watchdog::Parts { node: node.clone(), wal: wal.clone(), space };
+    watchdog::start(notifier, watched, supervisor);
+    first_start::advise(config, served_before);
     Ok(Running {
         node,
         wal,
@@ -123,7 +126,38 @@ pub(super) async fn start(
         health,
         member: identity.member,
         election_timeout: config.member.election_timeout,
+        telling,
     })
+}
+
+/// Sockets, plan and log, before anything runs.
+struct Opened {
+    data_dir: DataDir,
+    bound: Listeners,
+    plan: Plan,
+    space: Space,
+    wal: Wal,
+    recovered: Recovered,
+}
+
+async fn open(
+    config: &Config,
+    registry: &Registry,
+    telling: &Telling,
+    inherited: Inherited,
+) -> Result<Opened, ServerError> {
+    let data_dir = hardening::open_data_dir(config)?;
+    // Before the log is touched: a port that is taken should not cost a founded cluster.
+    let bound = listeners::bind(config, registry, inherited).await?;
+    let peer_credentials = bound.peer_credentials();
+    telling.is(Moment::Waits("looking for the other members"));
+    let plan = plan(config, data_dir.identity(), peer_credentials).await?;
+    let space = Space::new(&data_dir.state(), &data_dir.wal());
+    wait_for_space(&space, telling).await;
+    telling.is(Moment::Works("opening the log"));
+    let (wal, recovered) = open_wal(config, &data_dir, registry)?;
+    let plan = plan.with_log(recovered.last.is_none(), config, peer_credentials).await?;
+    Ok(Opened { data_dir, bound, plan, space, wal, recovered })
 }
 
 /// Whether this member holds what the others do, before it answers anybody; if that is wanted.
@@ -195,10 +229,11 @@ fn open_wal(
 
 /// Opening needs some space, and nobody is there to see it fail: a member that was stopped by a full
 /// disk comes back when there is some.
-async fn wait_for_space(space: &Space) {
+async fn wait_for_space(space: &Space, telling: &Telling) {
     let mut told = false;
     while space.look() == Room::Full {
         if !told {
+            telling.is(Moment::WaitsForSpace(space.clone()));
             tracing::error!(free = space.free(), "the disk is full; the start waits for space");
             told = true;
         }

@@ -11,13 +11,16 @@ use crate::tasks::Supervisor;
 
 /// What a stage gets beyond two election timeouts, as etcd gives its clients.
 const GRACE: Duration = Duration::from_secs(5);
+/// The stages, and handing over before them.
+const STAGES: u32 = 6;
 
 /// Stops a node that serves.
 pub(super) async fn stop(running: Running, supervisor: &Supervisor, notifier: &Notifier) {
-    notifier.stopping("stopping");
+    let deadline = GRACE + 2 * running.election_timeout;
+    notifier.stopping("stopping: handing leadership over, answering what was asked");
+    notifier.extend(deadline * STAGES);
     // Fails health checks, so that traffic moves away while the rest still works.
     running.health.send_replace(Health::NotServing);
-    let deadline = GRACE + 2 * running.election_timeout;
     running.node.hand_over().await;
     tracing::info!("local-member-id" = %running.member, "closing etcd server");
     // Handles of the log and of the state must be gone before the lock on the directory.

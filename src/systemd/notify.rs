@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How long a message that changes what the manager takes the daemon for waits to get through.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The daemon's line to the service manager; without one, every call does nothing.
 ///
-/// Messages are sent on the caller and never wait: a manager that does not listen is logged, and the
-/// daemon goes on, as etcd does.
+/// Messages are sent on the caller. Those that come again anyway never wait; those that come once wait a
+/// second for a manager that does not listen. What does not get through is logged, and the daemon goes on, as
+/// etcd does.
 #[derive(Clone, Debug, Default)]
 pub struct Notifier {
     manager: Option<Arc<Manager>>,
@@ -23,6 +27,8 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Manager {
     socket: UnixDatagram,
+    /// For what must arrive: waits at most [`PATIENCE`] for room in the manager's queue.
+    patient: UnixDatagram,
     address: SocketAddr,
 }
 
@@ -59,7 +65,7 @@ impl Notifier {
 
     /// The daemon serves now (also after a reload).
     pub fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
+        self.insist(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
 
     /// One line for people, shown by `systemctl status`.
@@ -67,16 +73,27 @@ impl Notifier {
         self.send(&format!("STATUS={}", one_line(status)));
     }
 
+    /// Asks for so much time from now on, whatever the limit of the present phase; service managers before
+    /// systemd 236 do not hear it.
+    pub fn extend(&self, time: Duration) {
+        self.send(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
+    }
+
+    /// Whether there is anybody to tell.
+    pub fn is_heard(&self) -> bool {
+        self.manager.is_some()
+    }
+
     /// A reload begins; [`Self::ready`] ends it.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
-        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
+        self.insist(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
     }
 
     /// The daemon begins to stop.
     pub fn stopping(&self, status: &str) {
-        self.send(&format!("STOPPING=1\nSTATUS={}", one_line(status)));
+        self.insist(&format!("STOPPING=1\nSTATUS={}", one_line(status)));
     }
 
     /// How often [`Self::ping`] is due: half of what the manager allows; `None` if it watches not.
@@ -90,10 +107,22 @@ impl Notifier {
     }
 
     fn send(&self, message: &str) {
-        let Some(manager) = &self.manager else { return };
-        let sent = manager.socket.send_to_addr(message.as_bytes(), &manager.address);
-        if let Err(error) = sent {
-            tracing::error!(error = %error, message, "failed to notify systemd");
+        if let Some(manager) = &self.manager {
+            manager.send(&manager.socket, message);
+        }
+    }
+
+    fn insist(&self, message: &str) {
+        if let Some(manager) = &self.manager {
+            manager.send(&manager.patient, message);
+        }
+    }
+}
+
+impl Manager {
+    fn send(&self, socket: &UnixDatagram, message: &str) {
+        if let Err(error) = socket.send_to_addr(message.as_bytes(), &self.address) {
+            tracing::error!(%error, message, "failed to notify systemd");
         }
     }
 }
@@ -106,7 +135,9 @@ fn open(socket: &OsStr) -> io::Result<Manager> {
     let socket = UnixDatagram::unbound()?;
     // A full queue of the manager must not hold up a reload or the watchdog.
     socket.set_nonblocking(true)?;
-    Ok(Manager { socket, address })
+    let patient = UnixDatagram::unbound()?;
+    patient.set_write_timeout(Some(PATIENCE))?;
+    Ok(Manager { socket, patient, address })
 }
 
 /// A line break would begin another assignment.
@@ -139,10 +170,26 @@ mod tests {
         let reload = received(&manager);
         let usec = reload.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
         assert!(usec.parse::<u64>().unwrap() > 0);
+        notifier.extend(LONG);
+        assert_eq!(received(&manager), "EXTEND_TIMEOUT_USEC=10000000");
         notifier.ping();
         assert_eq!(received(&manager), "WATCHDOG=1");
         notifier.stopping("told to");
         assert_eq!(received(&manager), "STOPPING=1\nSTATUS=told to");
+    }
+
+    #[test]
+    fn what_comes_once_waits_for_a_manager_that_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_read_timeout(Some(LONG)).unwrap();
+        let notifier = Notifier::to(path.as_os_str());
+        // More than the queue of any socket takes.
+        (0..10_000).for_each(|_| notifier.ping());
+        let ready = std::thread::spawn(move || notifier.ready("up"));
+        while received(&manager) == "WATCHDOG=1" {}
+        ready.join().unwrap();
     }
 
     #[test]

@@ -110,6 +110,32 @@ pub enum TlsError {
 /// Why a listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// A socket that was passed on is of another kind.
+    #[error(
+        "socket {number} ({name:?}) of the service manager cannot be used: {source}; ListenStream= opens \
+         sockets that can"
+    )]
+    NoSocket {
+        /// Its number among those passed on, from zero.
+        number: usize,
+        /// What the unit calls it.
+        name: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// A socket that was passed on is for no listener of the configuration.
+    #[error(
+        "socket {number} ({name:?}) at {address} of the service manager fits no URL to listen at: give it \
+         the address of one, or FileDescriptorName=client or peer and the port of one"
+    )]
+    Unclaimed {
+        /// Its number among those that are left, from zero.
+        number: usize,
+        /// What the unit calls it.
+        name: String,
+        /// Where it listens.
+        address: String,
+    },
     /// The address cannot be taken.
     #[error("listen {network} {address}: bind: {source}")]
     Bind {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use super::error::BindError;
+use super::inherited::{Inherited, Open};
 use super::stream::Stream;
 use crate::types::url::{Scheme, Url};
 
@@ -37,7 +38,11 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    /// The file stays when it is somebody else's.
+    Unix {
+        listener: UnixListener,
+        _file: Option<SocketFile>,
+    },
 }
 
 /// The file of a Unix socket; removed with the listener, as Go does.
@@ -60,7 +65,7 @@ pub async fn bind(url: &Url, options: BindOptions) -> Result<Bound, BindError> {
     if url.scheme.is_unix() {
         let path = PathBuf::from(&url.authority);
         let listener = bind_unix(&path).await?;
-        let socket = Socket::Unix { listener, _file: SocketFile(path) };
+        let socket = Socket::Unix { listener, _file: Some(SocketFile(path)) };
         return Ok(Bound { url: url.clone(), plain, tls, socket });
     }
     let listener = bind_tcp(url, options).await?;
@@ -78,6 +83,19 @@ pub async fn bind(url: &Url, options: BindOptions) -> Result<Bound, BindError> {
 /// # Errors
 /// The first URL that cannot be opened.
 pub async fn bind_all(urls: &[Url], options: BindOptions) -> Result<Vec<Bound>, BindError> {
+    bind_or_take(urls, options, "", &mut Inherited::default()).await
+}
+
+/// As [`bind_all`], with sockets in the place of those that `inherited` has for this list of URLs.
+///
+/// # Errors
+/// The first URL that cannot be opened.
+pub async fn bind_or_take(
+    urls: &[Url],
+    options: BindOptions,
+    name: &str,
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, BindError> {
     let mut all: Vec<Bound> = Vec::new();
     for url in urls {
         let unix = url.scheme.is_unix();
@@ -92,10 +110,36 @@ pub async fn bind_all(urls: &[Url], options: BindOptions) -> Result<Vec<Bound>, 
                 bound.plain |= !url.scheme.is_tls();
                 bound.tls |= url.scheme.is_tls();
             }
-            None => all.push(bind(url, options).await?),
+            None => match inherited.take(name, url) {
+                Some(open) => all.push(taken(url, open)?),
+                None => all.push(bind(url, options).await?),
+            },
         }
     }
     Ok(all)
+}
+
+/// A socket that somebody else opened; it tells its own address, which may be wider than the URL's.
+fn taken(url: &Url, open: Open) -> Result<Bound, BindError> {
+    let (tls, plain) = (url.scheme.is_tls(), !url.scheme.is_tls());
+    let fault = |network| {
+        let address = url.authority.clone();
+        move |source| BindError::Bind { network, address, source }
+    };
+    let mut url = url.clone();
+    let socket = match open {
+        Open::Tcp(listener, address) => {
+            url.authority = address.to_string();
+            Socket::Tcp(TcpListener::from_std(listener).map_err(fault("tcp"))?)
+        }
+        Open::Unix(listener, path) => {
+            url.authority = path;
+            let listener = UnixListener::from_std(listener).map_err(fault("unix"))?;
+            Socket::Unix { listener, _file: None }
+        }
+    };
+    tracing::info!(address = %url, "took over a socket of the service manager");
+    Ok(Bound { url, plain, tls, socket })
 }
 
 async fn bind_tcp(url: &Url, options: BindOptions) -> Result<TcpListener, BindError> {

@@ -167,6 +167,11 @@ nothing trusts what was issued before.",
              directory.",
         ),
         flag("config-out", "FILE", "Also write the configuration the server needs to start."),
+        switch(
+            "if-needed",
+            "Only if the server's own --pki-dir leads to files that are not there, which is how a\n    \
+             service makes them at its first start; does nothing otherwise.",
+        ),
         flag(
             "issuer",
             "URL,…",

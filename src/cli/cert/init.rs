@@ -1,5 +1,7 @@
 //! `etcd cert init`: from an empty directory to everything one node needs.
 
+mod first_start;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +26,9 @@ use crate::types::url::{Scheme, Url};
 const FIRST_CLIENT: &str = "admin";
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
+    if words.on("if-needed") {
+        return first_start::run(words, context);
+    }
     let set = Set::of(words)?;
     let layout = context::layout(words)?;
     let layout = if set.insecure { layout.insecure() } else { layout };
@@ -43,10 +48,30 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
         settings::check(path, force)?;
     }
     let pki = Pki::create(layout, context::owner(words)?, context.now)?;
-    let mut steps = pki.ensure_authorities(lives.authority, force)?;
     let mut report = Report::default();
+    let mut steps = make(&pki, &config, words, lives, &mut report)?;
+    steps.extend(set.make(&pki, lives.leaf, force)?);
+    if let Some(path) = &config_out {
+        let settings = settings(&pki, &config, words)?;
+        steps.push(settings.write(path, pki.layout(), force)?);
+        report.set("config", path.display().to_string().into());
+    }
+    tell(&pki, &config, &steps, (report, config_out))
+}
+
+/// Makes what every directory has: authorities, a pair each for server, member and first client, and
+/// where they are renewed.
+fn make(
+    pki: &Pki,
+    config: &Config,
+    words: &Words,
+    lives: Lives,
+    report: &mut Report,
+) -> Result<Vec<Step>, Refusal> {
+    let force = words.on("force");
+    let mut steps = pki.ensure_authorities(lives.authority, force)?;
     let name = full_name().or_else(host_name).unwrap_or_else(|| "localhost".to_owned());
-    for (purpose, hosts) in wanted(&config, &context::sans(words)?) {
+    for (purpose, hosts) in wanted(config, &context::sans(words)?) {
         let common_name =
             if purpose == Purpose::Client { FIRST_CLIENT } else { short(&name) }.to_owned();
         let files = pki.layout().pair(purpose, &common_name);
@@ -54,7 +79,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
             Leaf { common_name, hosts: hosts.clone(), purpose, validity: pki.validity(lives.leaf) };
         let done = pki.ensure_leaf(&files, &leaf, force)?;
         if let [Step { path, action: Action::Kept, .. }] = done.as_slice() {
-            look_at_kept(path, &pki, &hosts, &mut report)?;
+            look_at_kept(path, pki, &hosts, report)?;
         }
         steps.extend(done);
         if purpose != Purpose::Client {
@@ -62,14 +87,8 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
             report.set(&format!("{word}_names"), hosts.into());
         }
     }
-    steps.extend(set.make(&pki, lives.leaf, force)?);
-    steps.push(write_issuer(&pki, words, force)?);
-    if let Some(path) = &config_out {
-        let settings = settings(&pki, &config, words)?;
-        steps.push(settings.write(path, pki.layout(), force)?);
-        report.set("config", path.display().to_string().into());
-    }
-    tell(&pki, &config, &steps, (report, config_out))
+    steps.push(write_issuer(pki, words, force)?);
+    Ok(steps)
 }
 
 /// Where the server of this machine asks for renewal.

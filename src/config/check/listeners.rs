@@ -49,7 +49,8 @@ fn plaintext_anywhere(config: &Config, found: &mut Findings) {
         ] {
             for url in urls.iter().filter(open) {
                 found.fault(format!(
-                    "--{flag} has {url}, and --require-tls allows no plaintext: write https://{},                      with certificates (`etcd cert init` makes them), or drop --require-tls",
+                    "--{flag} has {url}, and --require-tls allows no plaintext: write https://{}, \
+                     with certificates (`etcd cert init` makes them), or drop --require-tls",
                     url.authority
                 ));
             }
@@ -63,7 +64,8 @@ fn plaintext_anywhere(config: &Config, found: &mut Findings) {
     ] {
         for url in urls.iter().filter(open).filter(|url| !url.is_local()) {
             found.warn(format!(
-                "--{flag} has {url}: whoever reaches it can read and write everything, unencrypted;                  use https, and --require-tls to be sure"
+                "--{flag} has {url}: whoever reaches it can read and write everything, unencrypted; \
+                 use https, and --require-tls to be sure"
             ));
         }
     }

@@ -129,6 +129,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Newest TLS version spoken; empty is the newest there is.",
     ),
     Setting::new(
+        "pki-dir",
+        Kind::Text,
+        "",
+        "Directory made by `etcd cert`: serves encrypted with the files in it, unless others are named.",
+    ),
+    Setting::new(
         "require-tls",
         Kind::Bool,
         "false",

@@ -83,6 +83,7 @@ struct Inner {
 /// The way to one member.
 struct Link {
     urls: Vec<String>,
+    presence: Presence,
     channel: PeerChannel,
     /// A connection of its own for what is large and in no hurry.
     bulk: PeerChannel,
@@ -133,7 +134,8 @@ impl Links {
             let channel = place.channel(self.inner.identity.patience);
             InterceptedService::new(channel, introduction.clone())
         };
-        Link { urls: peer.peer_urls.clone(), channel: channel(), bulk: channel() }
+        let presence = place.presence.clone();
+        Link { urls: peer.peer_urls.clone(), presence, channel: channel(), bulk: channel() }
     }
 
     /// The way to a member, if its addresses are known.
@@ -145,6 +147,13 @@ impl Links {
     pub(super) fn all(&self) -> Vec<(MemberId, PeerChannel)> {
         let links = self.inner.links.lock();
         links.iter().map(|(id, link)| (MemberId(*id), link.channel.clone())).collect()
+    }
+
+    /// The members there is a connection to.
+    pub(crate) fn connected(&self) -> Vec<MemberId> {
+        let links = self.inner.links.lock();
+        let connected = links.iter().filter(|(_, link)| link.presence.is_connected());
+        connected.map(|(id, _)| MemberId(*id)).collect()
     }
 
     /// As [`Self::to`], for what is large.

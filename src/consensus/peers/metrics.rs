@@ -151,6 +151,11 @@ impl Presence {
         self.active.set(1);
         Connected(self.clone())
     }
+
+    /// Whether any connection is there.
+    pub(super) fn is_connected(&self) -> bool {
+        *self.connections.lock() > 0
+    }
 }
 
 impl Drop for Connected {

@@ -235,6 +235,12 @@ impl Wal {
         self.inner.shared.slowest_sync()
     }
 
+    /// How long the log's thread has been at its present piece of work: writing, syncing, going on to the
+    /// next segment. Zero while there is none.
+    pub fn at_work(&self) -> Duration {
+        self.inner.shared.at_work()
+    }
+
     /// The error that ended the log, if one has. It comes to whoever calls next as well; but a disk
     /// that fails while nobody calls must not go unnoticed.
     pub fn fault(&self) -> Option<io::Error> {

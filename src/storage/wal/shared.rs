@@ -71,6 +71,8 @@ struct Pace {
     began: Option<Instant>,
     /// The longest one since somebody asked.
     longest: Duration,
+    /// When the thread took up the work it is at.
+    took_up: Option<Instant>,
 }
 
 /// What the sync thread has to do next.
@@ -149,6 +151,12 @@ impl Shared {
         mem::take(&mut pace.longest).max(waits.unwrap_or_default())
     }
 
+    /// How long the thread has been at the piece of work it took up last; zero while it waits for some.
+    pub(crate) fn at_work(&self) -> Duration {
+        let took_up = self.pace.lock().took_up;
+        took_up.map_or(Duration::ZERO, |since| Clock.now().duration_since(since))
+    }
+
     /// Leaves the committed mark for the next write.
     pub(crate) fn save_committed(&self, committed: Bytes) {
         self.state.lock().committed = Some(committed);
@@ -162,6 +170,13 @@ impl Shared {
 
     /// Waits for work; for at most `patience` if given.
     pub(crate) fn next(&self, patience: Option<Duration>) -> Task {
+        self.pace.lock().took_up = None;
+        let task = self.wait(patience);
+        self.pace.lock().took_up = Some(Clock.now());
+        task
+    }
+
+    fn wait(&self, patience: Option<Duration>) -> Task {
         let mut state = self.state.lock();
         loop {
             if !state.calls.is_empty() {

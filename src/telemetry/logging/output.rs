@@ -1,9 +1,13 @@
 //! Where lines go: the standard streams, files, the journal.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::fstat;
 
 use super::LogError;
 use super::queue::Line;
@@ -15,8 +19,8 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// One destination of the log. A line that cannot be written is lost: there is nowhere to say so.
 pub(super) enum Output {
-    Stderr,
-    Stdout,
+    Stderr { journal: bool },
+    Stdout { journal: bool },
     File { path: PathBuf, file: File },
     Rotating(Rotating),
     Journal { socket: UnixDatagram, identifier: String },
@@ -40,8 +44,8 @@ impl Output {
         };
         let path = Path::new(name);
         Ok(match (name, rotation) {
-            ("default" | "stderr", _) => Self::Stderr,
-            ("stdout", _) => Self::Stdout,
+            ("default" | "stderr", _) => Self::Stderr { journal: is_journal(io::stderr()) },
+            ("stdout", _) => Self::Stdout { journal: is_journal(io::stdout()) },
             ("systemd/journal", _) => {
                 journal(Path::new(JOURNAL)).map_err(failed(JOURNAL.as_ref()))?
             }
@@ -60,10 +64,10 @@ impl Output {
     pub(super) fn write(&mut self, line: &Line, clock: Clock) {
         let text = line.text.as_bytes();
         let _ = match self {
-            Self::Stderr => io::stderr().lock().write_all(text),
-            Self::Stdout => {
+            Self::Stderr { journal } => io::stderr().lock().write_all(&for_stream(line, *journal)),
+            Self::Stdout { journal } => {
                 let mut out = io::stdout().lock();
-                out.write_all(text).and_then(|()| out.flush())
+                out.write_all(&for_stream(line, *journal)).and_then(|()| out.flush())
             }
             Self::File { file, .. } => file.write_all(text),
             Self::Rotating(file) => file.write(text, clock),
@@ -83,6 +87,23 @@ impl Output {
             file.reopen();
         }
     }
+}
+
+/// Whether a standard stream leads to the journal, which then says so by the device and inode of the
+/// stream in `JOURNAL_STREAM` (systemd.exec(5)).
+fn is_journal(stream: impl AsFd) -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(stream).is_ok_and(|found| named == format!("{}:{}", found.st_dev, found.st_ino))
+}
+
+/// What a standard stream is given: to the journal with the priority in front of each line (sd-daemon(3)).
+fn for_stream(line: &Line, journal: bool) -> Cow<'_, [u8]> {
+    if !journal {
+        return Cow::Borrowed(line.text.as_bytes());
+    }
+    let priority = line.severity.priority();
+    let lines = line.text.lines().map(|text| format!("<{priority}>{text}\n"));
+    Cow::Owned(lines.collect::<String>().into_bytes())
 }
 
 /// Opens `path` for appending, with the mode the umask leaves.
@@ -116,6 +137,18 @@ fn journal_entry(line: &Line, identifier: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::telemetry::logging::Severity;
+
+    #[test]
+    fn a_stream_to_the_journal_has_priorities() {
+        let line = Line {
+            severity: Severity::Error,
+            package: String::new(),
+            text: String::from("it failed\nat once\n"),
+        };
+        assert_eq!(&*for_stream(&line, true), b"<3>it failed\n<3>at once\n");
+        assert_eq!(&*for_stream(&line, false), b"it failed\nat once\n");
+        assert!(!is_journal(io::stderr()), "JOURNAL_STREAM is not of this process");
+    }
 
     #[test]
     fn the_journal_gets_message_priority_and_caller() {

@@ -61,9 +61,10 @@ fn processor_seconds() -> f64 {
 
 /// When the process began, in seconds since the Unix epoch.
 fn begin() -> f64 {
-    let uptime = read("/proc/uptime");
-    let uptime = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
-    let age = uptime.unwrap_or_default() - ticks_at_start() / ticks_per_second();
+    // Not /proc/uptime: a service may not see that part of /proc.
+    let uptime = clock_gettime(ClockId::Boottime);
+    let uptime = uptime.tv_sec as f64 + uptime.tv_nsec as f64 / 1e9;
+    let age = uptime - ticks_at_start() / ticks_per_second();
     Clock.unix().as_secs_f64() - age.max(0.0)
 }
 

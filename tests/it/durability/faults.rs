@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::subject::Subject;
 use crate::support::http;
+use crate::support::manager::Manager;
 use crate::support::process::Process;
 use crate::support::session::{Session, put};
 use crate::support::wait::{eventually, within};
@@ -135,4 +136,28 @@ async fn without_room_for_its_next_segment_the_log_stops_writes_until_there_is()
     })
     .await;
     assert_eq!(count(&mut session).await, acknowledged + 1);
+}
+
+/// A disk that does not come back from a sync: nothing is wrong but that, and the pulse stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_disk_keeps_the_pulse_back() {
+    let manager = Manager::new();
+    let subject = Subject::new(&[]);
+    let path = manager.path();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")];
+    let (_process, url) = subject.start_on_shim(&environment).serving("a start");
+    manager.hear("WATCHDOG=1");
+    let mut session = Session::connect(&url).await;
+    subject.set_rules("sync .wal slow 5500");
+    // The pulse is twice a second as long as all is well.
+    let period = Duration::from_secs(3);
+    let silence = async {
+        while manager.hears_within(period, "WATCHDOG=1") {}
+        subject.clear_rules();
+    };
+    let write = within("the write", session.kv.put(put("key", "v")));
+    let (written, ()) = tokio::join!(write, within("three periods without a pulse", silence));
+    written.unwrap();
+    // It comes back with the disk.
+    manager.hear("WATCHDOG=1");
 }

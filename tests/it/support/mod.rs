@@ -3,6 +3,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod manager;
 pub(crate) mod own_network;
 pub(crate) mod pki;
 pub(crate) mod process;

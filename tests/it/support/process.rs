@@ -25,8 +25,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` with both outputs collected line by line.
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_on(command, Stdio::null())
+    }
+
+    /// The same with something to read.
+    pub(crate) fn start_on(command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
