@@ -303,7 +303,12 @@ fn play_members(program: &Kind, server: &Kind) -> Vec<Placed> {
         ids.extend(learner.filter(|id| !ids.iter().any(|known| known == id)).map(str::to_owned));
         for id in &ids {
             let decimal = u64::from_str_radix(id, 16).unwrap().to_string();
-            answer = answer.replace(&format!("{id:>16}"), "NEW").replace(id, "NEW");
+            // Sentences and tables pad a short id with blanks.
+            for (before, after) in [("Member ", " "), ("| ", " |")] {
+                let padded = format!("{before}{id:>16}{after}");
+                answer = answer.replace(&padded, &format!("{before}NEW{after}"));
+            }
+            answer = answer.replace(id, "NEW");
             answer = answer.replace(&decimal, "NEW");
         }
         let padded = |id: Option<&str>| id.map(|id| format!("{id:0>16}"));
