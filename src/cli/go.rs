@@ -144,6 +144,18 @@ pub(crate) fn parse_int(text: &str, base: u32) -> Result<i64, String> {
     i64::try_from(value).map_err(|_| fault("value out of range"))
 }
 
+/// Reads an unsigned 64-bit integer.
+///
+/// # Errors
+/// Go's own words.
+pub(crate) fn parse_uint(text: &str, base: u32) -> Result<u64, String> {
+    let fault = |why| format!("strconv.ParseUint: parsing {}: {why}", quote(text.as_bytes()));
+    if text.is_empty() || !text.chars().all(|digit| digit.is_digit(base)) {
+        return Err(fault("invalid syntax"));
+    }
+    u64::from_str_radix(text, base).map_err(|_| fault("value out of range"))
+}
+
 fn prefixed(digits: &str) -> (&str, u32) {
     let lower = digits.get(..2).map(str::to_ascii_lowercase);
     match lower.as_deref() {

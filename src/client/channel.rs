@@ -188,6 +188,14 @@ impl Client {
         &self.dialer.endpoints
     }
 
+    /// A connection of its own, for what is no gRPC.
+    ///
+    /// # Errors
+    /// Why no endpoint answers.
+    pub async fn connection(&self) -> Result<Connection, String> {
+        self.dialer.one_round().await
+    }
+
     /// Why the last attempt to connect failed; none if none did.
     pub fn last_dial_error(&self) -> Option<String> {
         self.dialer.last_error.lock().clone()

@@ -111,6 +111,11 @@ pub struct Provenance {
     pub serves: bool,
 }
 
+/// Everything a person may want to know about the flags.
+pub fn help() -> String {
+    help::text()
+}
+
 /// Reads the configuration from `args` (without the program's name) and the environment `env`.
 ///
 /// # Errors

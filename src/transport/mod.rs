@@ -47,7 +47,7 @@ pub use memory::{Account, Charge, Full, Memory, MemoryLimits};
 pub use metrics::Metrics;
 pub use pinned::{Pin, pinned};
 pub use probe::{ChainFault, HandshakeFault, Seen, probe, speaks_plaintext, verify_chain};
-pub use provider::{random, sha256, signed_by};
+pub use provider::{Sha256, random, sha256, signed_by};
 pub use revocations::{ListRefused, MAX_LIST_BYTES, RevocationList, Signed};
 pub use serve::{Serving, serve};
 pub use stream::Duplex;

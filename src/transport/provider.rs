@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::hash::Context;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::SigningKey;
@@ -48,10 +49,48 @@ pub(super) fn signing_key(
 
 /// The SHA-256 of some bytes, as fingerprints of certificates are written.
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
-    // The library has no other way to its hash functions than through a suite that uses one.
-    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
-    let hash = suite.map(|suite| suite.common.hash_provider.hash(bytes));
-    hash.map(|hash| hash.as_ref().to_vec()).unwrap_or_default()
+    let mut sum = Sha256::new();
+    sum.update(bytes);
+    sum.finish()
+}
+
+/// A SHA-256 of bytes that come in pieces.
+pub struct Sha256(Option<Box<dyn Context>>);
+
+impl Sha256 {
+    /// Its length in bytes.
+    pub const BYTES: usize = 32;
+
+    /// Begins one.
+    pub fn new() -> Self {
+        // The library has no other way to its hash functions than through a suite that uses one.
+        let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+        Self(suite.map(|suite| suite.common.hash_provider.start()))
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        if let Some(context) = &mut self.0 {
+            context.update(piece);
+        }
+    }
+
+    /// The sum over all of them.
+    pub fn finish(self) -> Vec<u8> {
+        self.0.map(|context| context.finish().as_ref().to_vec()).unwrap_or_default()
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Sha256")
+    }
 }
 
 /// Bytes nobody can guess.

@@ -1,6 +1,11 @@
 //! The table of commands: what there is, what is known but not here yet, which flags each takes.
 
 use super::flags::{Flag, Kind};
+use crate::proto::etcdserverpb::downgrade_request::DowngradeAction;
+
+mod auth;
+mod cluster;
+mod tools;
 
 /// A command or a group of them.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(super) struct Command {
     pub(super) about: &'static str,
     /// More about it; nothing when the line says it all.
     pub(super) description: &'static str,
+    /// A command line that shows it at work, without the tool's name.
+    pub(super) example: &'static str,
     pub(super) flags: &'static [Flag],
     /// Flags its commands have as well.
     pub(super) inherited: &'static [Flag],
@@ -27,8 +34,65 @@ pub(super) enum Verb {
     Del,
     Watch,
     EndpointHealth,
+    EndpointStatus,
+    EndpointHashKv,
+    MemberList,
+    MemberAdd,
+    MemberRemove,
+    MemberUpdate,
+    MemberPromote,
+    MemberReplace,
+    AlarmList,
+    AlarmDisarm,
+    Defrag,
+    MoveLeader,
+    SnapshotSave,
+    /// Work on snapshot files, which is another tool's.
+    SnapshotFile,
+    Downgrade(DowngradeAction),
+    AuthEnable,
+    AuthDisable,
+    AuthStatus,
+    User(UserVerb),
+    Role(RoleVerb),
+    MakeMirror,
+    CheckPerf,
+    CheckDatascale,
+    Completion(Shell),
+    Man,
     Version,
     Help,
+}
+
+/// What is done to users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UserVerb {
+    Add,
+    Delete,
+    Get,
+    List,
+    Passwd,
+    GrantRole,
+    RevokeRole,
+}
+
+/// What is done to roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoleVerb {
+    Add,
+    Delete,
+    Get,
+    List,
+    Grant,
+    Revoke,
+}
+
+/// Shells that complete commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 const fn switch(name: &'static str, help: &'static str) -> Flag {
@@ -141,37 +205,42 @@ pub(super) static WATCH: &[Flag] = &[
     number("rev", "revision to begin with"),
 ];
 
-static ENDPOINT: &[Flag] = &[switch("cluster", "ask every member of the cluster")];
-
 const fn command(path: &'static str, usage: &'static str, about: &'static str) -> Command {
-    Command { path, usage, about, description: "", flags: &[], inherited: &[], run: None }
+    Command {
+        path,
+        usage,
+        about,
+        description: "",
+        example: "",
+        flags: &[],
+        inherited: &[],
+        run: None,
+    }
 }
 
-/// The whole tool, in alphabetical order behind the tool itself.
-pub(super) static COMMANDS: &[Command] = &[
+/// The whole tool, in parts.
+static TABLES: &[&[Command]] = &[COMMANDS, cluster::COMMANDS, auth::COMMANDS, tools::COMMANDS];
+
+/// The tool itself and what works on keys.
+static COMMANDS: &[Command] = &[
     command("", "[flags]", "command-line client for etcd"),
     Command {
         flags: DEL,
         run: Some(Verb::Del),
+        example: "del /config/ --prefix --prev-kv",
         ..command("del", "[options] <key> [range_end] [flags]", "Deletes a key or a range of keys")
-    },
-    Command {
-        inherited: ENDPOINT,
-        ..command("endpoint", "<subcommand> [flags]", "Asks the servers themselves")
-    },
-    Command {
-        run: Some(Verb::EndpointHealth),
-        ..command("endpoint health", "[flags]", "Tells whether each server takes requests")
     },
     Command {
         flags: GET,
         run: Some(Verb::Get),
+        example: "get /config/ --prefix --limit=10",
         ..command("get", "[options] <key> [range_end] [flags]", "Reads a key or a range of keys")
     },
     Command { run: Some(Verb::Help), ..command("help", "[command] [flags]", "Explains a command") },
     Command {
         flags: PUT,
         run: Some(Verb::Put),
+        example: "put /config/colour green",
         description: "Writes a key. Without a value on the command line it is read from standard input\n\
                       to the end, as in\n\n    etcdctl put key < file\n\nA value that begins with a dash \
                       goes behind two dashes:\n\n    etcdctl put key -- -1",
@@ -185,6 +254,7 @@ pub(super) static COMMANDS: &[Command] = &[
     Command {
         flags: WATCH,
         run: Some(Verb::Watch),
+        example: "watch /config/ --prefix -- sh -c 'echo $ETCD_WATCH_KEY'",
         ..command(
             "watch",
             "[options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...] [flags]",
@@ -218,16 +288,23 @@ pub(super) static KNOWN: &[&str] = &[
     "role",
     "check",
     "completion",
+    "downgrade",
     "help",
 ];
 
-/// The commands of `endpoint`.
-pub(super) static KNOWN_ENDPOINT: &[&str] = &["health", "status", "hashkv"];
+/// Commands that need not be known to use the tool: they are found by their whole name only and no
+/// list shows them.
+pub(super) static HIDDEN: &[&str] = &["man"];
 
 impl Command {
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+        TABLES.iter().copied().flatten()
+    }
+
     /// The command with these words.
     pub(super) fn find(path: &str) -> Option<&'static Self> {
-        COMMANDS.iter().find(|command| command.path == path)
+        Self::all().find(|command| command.path == path)
     }
 
     /// The group it belongs to.
@@ -236,17 +313,53 @@ impl Command {
         Self::find(group)
     }
 
-    /// Its commands, if it is a group.
-    pub(super) fn children(&self) -> impl Iterator<Item = &'static Self> {
+    /// Its last word.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.rsplit(' ').next().unwrap_or(self.path)
+    }
+
+    /// What can be run below it, in alphabetical order.
+    pub(super) fn children(&self) -> Vec<&'static Self> {
         let start = if self.path.is_empty() { String::new() } else { format!("{} ", self.path) };
-        COMMANDS.iter().filter(move |command| {
-            command.run.is_some() && command.path.starts_with(&start) && !command.path.is_empty()
-        })
+        let below = |command: &&Self| {
+            command.run.is_some()
+                && command.path.starts_with(&start)
+                && !HIDDEN.contains(&command.path)
+        };
+        let mut children: Vec<_> = Self::all().filter(below).collect();
+        children.sort_by_key(|command| command.path);
+        children
     }
 
     /// Every flag it takes but `--help`.
     pub(super) fn all_flags(&self) -> Vec<&'static Flag> {
         let inherited = self.parent().map_or(&[][..], |parent| parent.inherited);
         self.flags.iter().chain(self.inherited).chain(inherited).chain(GLOBAL).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_explained_with_an_example() {
+        let tables = [COMMANDS, cluster::COMMANDS, auth::COMMANDS, tools::COMMANDS];
+        for command in tables.into_iter().flatten() {
+            // Groups show their commands, and what another tool does is shown there.
+            let shown = match command.run {
+                None | Some(Verb::SnapshotFile | Verb::Version | Verb::Help) => true,
+                Some(_) => !command.example.is_empty(),
+            };
+            assert!(shown, "`{}` has no example", command.path);
+        }
+    }
+
+    #[test]
+    fn no_two_commands_share_their_words() {
+        for command in Command::all() {
+            let same = Command::all().filter(|other| other.path == command.path);
+            assert_eq!(same.count(), 1, "{}", command.path);
+        }
     }
 }

@@ -1,17 +1,21 @@
-//! `endpoint health`.
+//! `endpoint health`, `endpoint status` and `endpoint hashkv`.
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
+use super::expiry;
 use super::failure::{Exit, Failure, describe};
 use super::flags::Parsed;
+use super::print::servers::{ServerStatus, hashes, statuses};
 use super::print::{Format, Health, render_health};
 use super::session::{Environment, Session};
 use super::show;
 use crate::cli::go;
 use crate::client::Client;
-use crate::proto::etcdserverpb::{AlarmRequest, AlarmType, MemberListRequest, RangeRequest};
+use crate::proto::etcdserverpb::{
+    AlarmRequest, AlarmType, HashKvRequest, MemberListRequest, RangeRequest, StatusRequest,
+};
 use crate::types::clock::Clock;
 
 /// The key that is read to see whether a read goes through. It need not exist.
@@ -19,11 +23,7 @@ const PROBE: &[u8] = b"health";
 
 pub(super) async fn health(parsed: &mut Parsed, environment: &Environment) -> Result<(), Failure> {
     let session = Session::open(&mut parsed.values, environment).await?;
-    let endpoints = if parsed.values.on("cluster") {
-        members(&session).await?
-    } else {
-        session.endpoints().to_vec()
-    };
+    let endpoints = asked(&session, parsed).await?;
     let session = std::sync::Arc::new(session);
     let mut probes = JoinSet::new();
     for endpoint in endpoints {
@@ -46,6 +46,61 @@ pub(super) async fn health(parsed: &mut Parsed, environment: &Environment) -> Re
         }
     }
     Err(Failure::new(Exit::Error, "unhealthy cluster"))
+}
+
+/// The servers to ask: those given, or with `--cluster` all there are.
+pub(super) async fn asked(session: &Session, parsed: &Parsed) -> Result<Vec<String>, Failure> {
+    if parsed.values.on("cluster") {
+        members(session).await
+    } else {
+        Ok(session.endpoints().to_vec())
+    }
+}
+
+pub(super) async fn status(parsed: &mut Parsed, environment: &Environment) -> Result<(), Failure> {
+    let session = Session::open(&mut parsed.values, environment).await?;
+    let mut all = Vec::new();
+    let mut failed = false;
+    for endpoint in asked(&session, parsed).await? {
+        let client = session.at(&endpoint)?;
+        match session.call(&client, client.maintenance().status(StatusRequest {})).await {
+            Ok(status) => {
+                let expiry = match session.format {
+                    Format::Table => expiry::of(&client).await,
+                    _ => None,
+                };
+                all.push(ServerStatus { endpoint, status, expiry });
+            }
+            Err(status) => {
+                failed = true;
+                let why = describe(&status);
+                eprintln!("Failed to get the status of endpoint {endpoint} ({why})");
+            }
+        }
+    }
+    show(statuses(session.format, &all)?.as_bytes())?;
+    if failed { Err(Failure::silent(Exit::Error)) } else { Ok(()) }
+}
+
+pub(super) async fn hash(parsed: &mut Parsed, environment: &Environment) -> Result<(), Failure> {
+    let session = Session::open(&mut parsed.values, environment).await?;
+    let revision = parsed.values.number("rev");
+    let mut all = Vec::new();
+    let mut last = None;
+    for endpoint in asked(&session, parsed).await? {
+        let client = session.at(&endpoint)?;
+        let request = HashKvRequest { revision };
+        match session.call(&client, client.maintenance().hash_kv(request)).await {
+            Ok(answer) => all.push((endpoint, answer)),
+            Err(status) => {
+                let why = describe(&status);
+                eprintln!("Failed to get the hash of endpoint {endpoint} ({why})");
+                last = Some(why);
+            }
+        }
+    }
+    show(hashes(session.format, &all)?.as_bytes())?;
+    last.map_or(Ok(()), |why| Err(Failure::new(Exit::Error, why)))
 }
 
 async fn members(session: &Session) -> Result<Vec<String>, Failure> {

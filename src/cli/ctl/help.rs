@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::commands::{COMMANDS, Command, GLOBAL};
+use super::commands::{Command, GLOBAL};
 use super::flags::{Flag, Kind};
 use crate::types::version;
 
@@ -19,6 +19,10 @@ pub(super) fn render(command: &Command) -> String {
     if !command.description.is_empty() {
         let text = command.description.replace('\n', "\n\t");
         push(&mut out, &format!("DESCRIPTION:\n\t{text}\n\n"));
+    }
+    if !command.example.is_empty() {
+        let lines = command.example.lines().map(|line| format!("\tetcdctl {line}\n"));
+        push(&mut out, &format!("EXAMPLE:\n{}\n", lines.collect::<String>()));
     }
     if command.run.is_none() {
         push_commands(&mut out, command);
@@ -48,7 +52,7 @@ fn push_commands(out: &mut String, group: &Command) {
     }
     push(out, &format!("API VERSION:\n\t{api}\n\n\nCOMMANDS:\n"));
     let skip = if group.path.is_empty() { 0 } else { group.path.len() + 1 };
-    let rows = group.children().map(|child| {
+    let rows = group.children().into_iter().map(|child| {
         (child.path.get(skip..).unwrap_or_default().to_owned(), child.about.to_owned())
     });
     push_columns(out, "\t", &rows.collect::<Vec<_>>());
@@ -96,7 +100,7 @@ fn push_columns(out: &mut String, indent: &str, rows: &[(String, String)]) {
 /// What is said about a word that is no command: the likely ones, in the original's order.
 pub(super) fn suggestions(word: &str, known: &[&'static str]) -> Vec<&'static str> {
     let near = |name: &&'static str| name.starts_with(word) || distance(word, name) <= 2;
-    let here = |name: &&'static str| COMMANDS.iter().any(|command| command.path == *name);
+    let here = |name: &&'static str| Command::find(name).is_some();
     known.iter().copied().filter(|name| near(name) && here(name)).collect()
 }
 
@@ -135,13 +139,15 @@ mod tests {
     fn help_has_the_sections_scripts_look_for() {
         let root = render(Command::find("").unwrap());
         assert!(root.starts_with("NAME:\n\tetcdctl - "), "{root}");
-        assert!(root.contains("\nCOMMANDS:\n\tdel\t\tDeletes"), "{root}");
-        assert!(root.contains("\n\tendpoint health\tTells"), "{root}");
+        assert!(root.contains("\nCOMMANDS:\n\talarm disarm\t"), "{root}");
+        assert!(root.contains("\n\tendpoint health\t\tTells"), "{root}");
         let get = render(Command::find("get").unwrap());
         assert!(
             get.contains("USAGE:\n\tetcdctl get [options] <key> [range_end] [flags]\n"),
             "{get}"
         );
+        assert!(get.contains("EXAMPLE:\n\tetcdctl get "), "{get}");
+        assert!(!root.contains("\tman\t"), "hidden: {root}");
         assert!(get.contains("\n  -h, --help[=false]\t\t\thelp for get\n"), "{get}");
         assert!(get.contains("\n      --consistency=\"l\"\t\t\t"), "{get}");
         let health = render(Command::find("endpoint health").unwrap());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::commands::{Command, KNOWN, KNOWN_ENDPOINT};
+use super::commands::{Command, HIDDEN, KNOWN};
 use super::failure::{Exit, Failure};
 use super::flags::{Flag, Kind, is_flag};
 use super::help::{self, suggestions};
@@ -21,23 +21,25 @@ pub(super) fn locate(arguments: &[OsString]) -> Found {
     let mut words = arguments.to_vec();
     let Some(place) = first_argument(&words, root) else { return Found::Command(root, words) };
     let typed = words.remove(place).to_string_lossy().into_owned();
-    let Some(name) = complete(&typed, KNOWN) else { return Found::Unknown(unknown(&typed)) };
+    let hidden = HIDDEN.iter().copied().find(|name| *name == typed);
+    let Some(name) = hidden.or_else(|| complete(&typed, KNOWN)) else {
+        return Found::Unknown(unknown(&typed));
+    };
     let Some(command) = Command::find(name) else { return Found::Unknown(missing(name)) };
-    if name != "endpoint" {
+    if command.run.is_some() {
         return Found::Command(command, words);
     }
     let Some(place) = first_argument(&words, command) else {
         return Found::Command(command, words);
     };
+    let children = command.children();
+    let names: Vec<&'static str> = children.iter().map(|child| child.name()).collect();
     let typed = words.get(place).map(|word| word.to_string_lossy().into_owned());
-    match typed.and_then(|typed| complete(&typed, KNOWN_ENDPOINT)) {
-        Some(name) => {
+    let chosen = typed.and_then(|typed| complete(&typed, &names));
+    match children.into_iter().find(|child| Some(child.name()) == chosen) {
+        Some(child) => {
             words.remove(place);
-            let path = format!("endpoint {name}");
-            match Command::find(&path) {
-                Some(command) => Found::Command(command, words),
-                None => Found::Unknown(missing(&path)),
-            }
+            Found::Command(child, words)
         }
         // As the original: a wrong word behind a group gets the group's help.
         None => Found::Command(command, words),
@@ -125,6 +127,9 @@ mod tests {
         assert_eq!(find("end --cluster heal").0, "endpoint health");
         assert_eq!(find("endpoint bogus").0, "endpoint");
         assert_eq!(find("-wjson g a").0, "get");
+        assert_eq!(find("memb li -w table").0, "member list");
+        assert_eq!(find("member re 1").0, "member", "remove or replace");
+        assert_eq!(find("man").0, "man");
         assert_eq!(find("--debug").0, "");
         assert_eq!(find("-h get").0, "get");
     }
@@ -132,7 +137,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_told_apart_from_what_never_was() {
         assert!(find("lease grant 5").0.contains("does not have the command \"lease\" yet"));
-        assert!(find("endpoint status").0.contains("\"endpoint status\" yet"));
         assert_eq!(find("nonsense").0, "unknown command \"nonsense\" for \"etcdctl\"");
         assert!(find("gte").0.ends_with("Did you mean this?\n\tget\n"));
     }

@@ -1,14 +1,25 @@
 //! `etcdctl`: finds the command, runs it, and ends with the exit code scripts expect.
 
+mod auth;
+mod check;
+mod cluster;
 mod commands;
+mod completion;
 mod endpoint;
+mod expiry;
 mod failure;
 mod flags;
 mod help;
 mod kv;
 mod locate;
+mod maintain;
+mod man;
+mod mirror;
 mod print;
+mod progress;
+mod resident;
 mod session;
+mod stopwatch;
 mod watch;
 mod watch_args;
 
@@ -82,6 +93,8 @@ fn perform(verb: Verb, parsed: Parsed, environment: &Environment) -> Result<(), 
             show(format!("etcdctl version: {release}\nAPI version: {api}\n").as_bytes())
         }
         Verb::Help => explain(&parsed.arguments),
+        Verb::Completion(shell) => show(completion::script(shell).as_bytes()),
+        Verb::Man => man::man(&parsed.arguments),
         asking => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| {
@@ -102,7 +115,29 @@ async fn ask(verb: Verb, mut parsed: Parsed, environment: &Environment) -> Resul
         Verb::Del => kv::del(&mut parsed, environment).await,
         Verb::Watch => watch::watch(&mut parsed, environment).await,
         Verb::EndpointHealth => endpoint::health(&mut parsed, environment).await,
-        Verb::Version | Verb::Help => Ok(()),
+        Verb::EndpointStatus => endpoint::status(&mut parsed, environment).await,
+        Verb::EndpointHashKv => endpoint::hash(&mut parsed, environment).await,
+        Verb::AlarmList | Verb::AlarmDisarm => cluster::alarm(verb, &mut parsed, environment).await,
+        Verb::Defrag => maintain::defrag(&mut parsed, environment).await,
+        Verb::MoveLeader => cluster::move_leader(&mut parsed, environment).await,
+        Verb::SnapshotSave => maintain::snapshot_save(&mut parsed, environment).await,
+        Verb::SnapshotFile => Err(maintain::snapshot_file()),
+        Verb::Downgrade(action) => cluster::downgrade(action, &mut parsed, environment).await,
+        Verb::AuthEnable | Verb::AuthDisable | Verb::AuthStatus => {
+            auth::auth(verb, &mut parsed, environment).await
+        }
+        Verb::User(verb) => auth::user(verb, &mut parsed, environment).await,
+        Verb::Role(verb) => auth::role(verb, &mut parsed, environment).await,
+        Verb::MemberList
+        | Verb::MemberAdd
+        | Verb::MemberRemove
+        | Verb::MemberUpdate
+        | Verb::MemberPromote
+        | Verb::MemberReplace => cluster::member(verb, &mut parsed, environment).await,
+        Verb::MakeMirror => mirror::make_mirror(&mut parsed, environment).await,
+        Verb::CheckPerf => check::perf(&mut parsed, environment).await,
+        Verb::CheckDatascale => check::datascale(&mut parsed, environment).await,
+        Verb::Version | Verb::Help | Verb::Completion(_) | Verb::Man => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 //! client.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,11 +54,30 @@ impl Session {
         Ok(Self { client, format, hex: values.on("hex"), options, timeout })
     }
 
+    /// Lets calls take as long as they take, unless the user set a limit.
+    pub(super) fn unhurried(mut self, values: &Values) -> Self {
+        if !values.is_given("command-timeout") {
+            self.timeout = Duration::MAX;
+        }
+        self
+    }
+
+    /// How the servers are reached.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// A session with these endpoints and the same settings and user.
     pub(super) fn at(&self, endpoint: &str) -> Result<Client, Failure> {
         let endpoints = vec![endpoint.to_owned()];
         let options = Options { endpoints, ..self.options.clone() };
         let client = Client::lazy(&options).map_err(|error| refuse(&error))?;
+        Ok(client.with_token_of(&self.client))
+    }
+
+    /// Another connection of the same kind.
+    pub(super) fn again(&self) -> Result<Client, Failure> {
+        let client = Client::lazy(&self.options).map_err(|error| refuse(&error))?;
         Ok(client.with_token_of(&self.client))
     }
 
@@ -78,6 +97,12 @@ impl Session {
             Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
         };
         result.inspect_err(|status| log_failed_call(client, status))
+    }
+
+    /// Gives something longer than one call the time of a command.
+    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let ended = tokio::time::timeout(self.timeout, work).await;
+        ended.map_err(|_| Failure::new(Exit::Interrupted, "context deadline exceeded"))
     }
 
     /// As [`Self::call`] with the first client; a failure ends the command.
@@ -184,14 +209,14 @@ fn options(values: &Values) -> Result<Options, Failure> {
         dial_timeout: values.span("dial-timeout"),
         keepalive_time: values.span("keepalive-time").max(SHORTEST_KEEPALIVE),
         keepalive_timeout: values.span("keepalive-timeout"),
-        user: user(values)?,
+        user: credentials(values.text("user"), values.text("password"))?,
         require_leader: false,
         wait_for_ready: true,
     })
 }
 
-fn user(values: &Values) -> Result<Option<(String, String)>, Failure> {
-    let (user, password) = (values.text("user"), values.text("password"));
+/// Name and password from their two flags; asks for the password when neither holds it.
+pub(super) fn credentials(user: &str, password: &str) -> Result<Option<(String, String)>, Failure> {
     if user.is_empty() {
         return Ok(None);
     }
@@ -200,30 +225,37 @@ fn user(values: &Values) -> Result<Option<(String, String)>, Failure> {
     }
     match user.split_once(':') {
         Some((name, password)) => Ok(Some((name.to_owned(), password.to_owned()))),
-        None => Ok(Some((user.to_owned(), ask_password()?))),
+        None => Ok(Some((user.to_owned(), ask_secret("Password: ")?))),
     }
 }
 
-/// Asks on the terminal without showing what is typed.
-fn ask_password() -> Result<String, Failure> {
+/// Asks for a secret on the terminal without showing what is typed.
+pub(super) fn ask_secret(prompt: &str) -> Result<String, Failure> {
     let fault = |error: std::io::Error| {
         Failure::bad_args(format!("cannot read the password: {error}; give it with --password"))
     };
+    // The terminal's own tool, so that no terminal library is needed; without a terminal there is
+    // nothing to hide.
+    let terminal = std::io::stdin().is_terminal();
+    let echo = |mode: &str| {
+        if terminal {
+            // Without the tool the password shows, which is no reason to refuse it.
+            let _ = std::process::Command::new("stty").arg(mode).status();
+        }
+    };
+    // Before the question, so that whoever answers it quickly is not shown either.
+    echo("-echo");
     let mut out = std::io::stdout();
-    out.write_all(b"Password: ").and_then(|()| out.flush()).map_err(fault)?;
-    // The terminal's own tool, so that no terminal library is needed; without a terminal it complains
-    // and the password is read as it comes.
-    let echo = |mode: &str| std::process::Command::new("stty").arg(mode).status();
-    let _ = echo("-echo");
+    out.write_all(prompt.as_bytes()).and_then(|()| out.flush()).map_err(fault)?;
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
-    let _ = echo("echo");
+    echo("echo");
     println!();
     read.map_err(fault)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn authenticate(
+pub(super) async fn authenticate(
     client: &mut Client,
     name: &str,
     password: &str,
@@ -244,7 +276,7 @@ async fn authenticate(
     Err(Failure::new(Exit::BadConnection, describe(&result)))
 }
 
-fn refuse(error: &ClientError) -> Failure {
+pub(super) fn refuse(error: &ClientError) -> Failure {
     match error {
         ClientError::NoEndpoints => {
             Failure::new(Exit::BadConnection, "etcdclient: no available endpoints")
@@ -269,7 +301,7 @@ pub(super) fn go_error(error: &std::io::Error) -> String {
 
 /// The line etcd's client library writes for each failed call. With it goes the reason why no server
 /// answered, which the error itself does not tell.
-fn log_failed_call(client: &Client, status: &Status) {
+pub(super) fn log_failed_call(client: &Client, status: &Status) {
     let mut text =
         format!("rpc error: code = {} desc = {}", code_name(status.code()), status.message());
     if status.code() == tonic::Code::DeadlineExceeded
@@ -291,7 +323,7 @@ fn log_failed_call(client: &Client, status: &Status) {
 }
 
 /// Writes a line in the layout of etcd's logs on standard error.
-fn log(level: &str, fields: &[(&str, &str)]) {
+pub(super) fn log(level: &str, fields: &[(&str, &str)]) {
     let now = Clock.unix();
     let moment = time::OffsetDateTime::UNIX_EPOCH + now;
     let layout = time::macros::format_description!(

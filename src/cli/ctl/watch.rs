@@ -226,7 +226,7 @@ fn why(answer: &WatchResponse) -> String {
 }
 
 /// Whether the same watch may succeed on another connection.
-fn is_passing(status: &Status) -> bool {
+pub(super) fn is_passing(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
         && !status.message().starts_with("etcdserver: permission")
 }

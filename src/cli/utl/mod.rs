@@ -9,7 +9,8 @@ use crate::types::version;
 const NOT_YET: [&str; 7] =
     ["backup", "check", "completion", "defrag", "hashkv", "migrate", "snapshot"];
 
-const HELP: &str = "Usage:
+/// What it can do.
+pub(crate) const HELP: &str = "Usage:
   etcdutl [command]
 
 Available Commands:

@@ -198,7 +198,7 @@ fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String
     )
 }
 
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {
@@ -214,7 +214,7 @@ fn words(line: &str) -> Vec<String> {
 
 /// Terms, times, versions and the address differ between servers; all else must not. Member and
 /// cluster ids are the same on purpose: they derive from the same flags.
-fn mask(text: &str, server: &Server) -> String {
+pub(super) fn mask(text: &str, server: &Server) -> String {
     let mut masked = without_descriptions(text).replace(server.address(), "ADDRESS");
     for (field, end) in [
         ("\"raft_term\":", &['}', ','][..]),
@@ -230,11 +230,18 @@ fn mask(text: &str, server: &Server) -> String {
     masked
 }
 
-/// Help lists the same flags and commands in the same layout; what it says about them is its own.
+/// Help lists the same flags and commands in the same layout; what it says about them is its own, and
+/// so are its examples.
 fn without_descriptions(text: &str) -> String {
     if !text.starts_with("NAME:\n") {
         return text.to_owned();
     }
+    let text = match text.split_once("EXAMPLE:\n") {
+        Some((before, after)) => {
+            format!("{before}{}", after.split_once("\n\n").map_or("", |(_, rest)| rest))
+        }
+        None => text.to_owned(),
+    };
     let name_only = |line: &str| {
         let indented = line.starts_with(' ') || line.starts_with('\t');
         let end = line.trim_start().find(['\t']).or_else(|| line.trim_start().find(" - "));
@@ -260,7 +267,7 @@ fn mask_field(text: &str, field: &str, end: &[char]) -> String {
 }
 
 /// The client library logs retries as JSON with addresses and times; the last line is the message.
-fn mask_errors(text: &str, server: &Server) -> String {
+pub(super) fn mask_errors(text: &str, server: &Server) -> String {
     let kept: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with('{') || !line.contains("\"logger\""))

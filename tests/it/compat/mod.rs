@@ -2,6 +2,7 @@
 
 mod clients;
 mod ctl;
+mod ctl_cluster;
 mod http;
 mod kv;
 mod lease;

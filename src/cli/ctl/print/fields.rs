@@ -37,7 +37,7 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
     out
 }
 
-fn header(out: &mut String, header: Option<&ResponseHeader>) {
+pub(super) fn header(out: &mut String, header: Option<&ResponseHeader>) {
     let header = header_of(header);
     field(out, "ClusterID", header.cluster_id);
     field(out, "MemberID", header.member_id);
@@ -54,7 +54,7 @@ fn pair(out: &mut String, prefix: &str, kv: &KeyValue) {
     field(out, &format!("{prefix}Lease"), kv.lease);
 }
 
-fn field(out: &mut String, name: &str, value: impl Display) {
+pub(super) fn field(out: &mut String, name: &str, value: impl Display) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "\"{name}\" : {value}");
 }

@@ -11,24 +11,24 @@ use crate::proto::mvccpb::{Event, KeyValue};
 
 /// A JSON object under construction. Order matters, so the library's sorted map will not do.
 #[derive(Default)]
-struct Object(Vec<String>);
+pub(super) struct Object(Vec<String>);
 
 impl Object {
-    fn always(mut self, name: &str, value: impl Display) -> Self {
+    pub(super) fn always(mut self, name: &str, value: impl Display) -> Self {
         self.0.push(format!("\"{name}\":{value}"));
         self
     }
 
-    fn unless_empty(self, name: &str, value: impl Display, empty: bool) -> Self {
+    pub(super) fn unless_empty(self, name: &str, value: impl Display, empty: bool) -> Self {
         if empty { self } else { self.always(name, value) }
     }
 
-    fn number<N: Display + Default + PartialEq>(self, name: &str, value: N) -> Self {
+    pub(super) fn number<N: Display + Default + PartialEq>(self, name: &str, value: N) -> Self {
         let empty = value == N::default();
         self.unless_empty(name, value, empty)
     }
 
-    fn bytes(self, name: &str, value: &[u8]) -> Self {
+    pub(super) fn bytes(self, name: &str, value: &[u8]) -> Self {
         self.unless_empty(name, format!("\"{}\"", STANDARD.encode(value)), value.is_empty())
     }
 
@@ -37,7 +37,7 @@ impl Object {
         self.unless_empty(name, text, items.is_empty())
     }
 
-    fn end(self) -> String {
+    pub(super) fn end(self) -> String {
         format!("{{{}}}", self.0.join(","))
     }
 }
@@ -72,7 +72,7 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
 
 /// A truth value that is left out when it is false.
 #[derive(Default, PartialEq)]
-struct Switch(bool);
+pub(super) struct Switch(pub(super) bool);
 
 impl Display for Switch {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +80,7 @@ impl Display for Switch {
     }
 }
 
-fn header(header: Option<&ResponseHeader>) -> String {
+pub(super) fn header(header: Option<&ResponseHeader>) -> String {
     let header = header_of(header);
     Object::default()
         .number("cluster_id", header.cluster_id)
@@ -112,12 +112,12 @@ fn event(event: &Event) -> String {
     object.end()
 }
 
-fn array(items: impl Iterator<Item = String>) -> String {
+pub(super) fn array(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(","))
 }
 
 /// A text as Go's encoder writes it, which also hides what HTML would read as markup.
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     let quoted = serde_json::Value::from(value).to_string();
     quoted.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

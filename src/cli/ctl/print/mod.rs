@@ -1,7 +1,10 @@
 //! Answers as text, in the forms of `--write-out`.
 
+pub(super) mod auth;
+pub(super) mod cluster;
 mod fields;
 mod json;
+pub(super) mod servers;
 mod simple;
 mod table;
 

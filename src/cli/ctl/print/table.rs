@@ -17,7 +17,7 @@ pub(super) fn health(all: &[Health]) -> String {
 }
 
 /// Headers in capitals and centred, cells to the right.
-fn draw(headers: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn draw(headers: &[&str], rows: &[Vec<String>]) -> String {
     let wrapped: Vec<Vec<Vec<String>>> =
         rows.iter().map(|row| row.iter().map(|cell| wrap(cell)).collect()).collect();
     let width = |column: usize| {
