@@ -12,7 +12,6 @@ use crate::proto::etcdserverpb::{AlarmType, Member};
 use crate::state::Reader;
 use crate::state::reader::Hash;
 use crate::telemetry::metrics::Registry;
-use crate::transport::Credentials;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
 use crate::upkeep::{Comparing, DiskWatch, Lessor, Passing};
 use crate::watch::Hub;
@@ -86,8 +85,6 @@ pub struct Backend {
     pub lessor: Lessor,
     /// Comparisons with other members.
     pub comparing: Comparing,
-    /// What the listeners show, and whom they trust.
-    pub credentials: Vec<Credentials>,
     /// Revocation lists on their way.
     pub passing: Passing,
     /// Ids for leases.

@@ -31,7 +31,7 @@ impl Facts for Arc<Backend> {
     }
 
     fn refused_files(&self) -> Vec<String> {
-        self.credentials.iter().filter_map(Credentials::fault).collect()
+        self.passing.credentials().iter().filter_map(Credentials::fault).collect()
     }
 
     fn has_leader(&self) -> bool {

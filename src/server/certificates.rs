@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::listeners::Listeners;
 use super::{following, renewal};
 use crate::config::Config;
 use crate::tasks::{Stage, Supervisor};
@@ -19,12 +20,13 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts looking, if there is anything to look after; gives it back.
 pub(super) fn start(
-    credentials: Vec<Credentials>,
+    listeners: &Listeners,
     config: &Config,
     member: MemberId,
     registry: &Registry,
     supervisor: &Supervisor,
 ) -> Vec<Credentials> {
+    let credentials = listeners.credentials();
     if credentials.is_empty() {
         return credentials;
     }

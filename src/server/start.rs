@@ -78,8 +78,7 @@ pub(super) async fn start(
     let logged = recovered.last.as_ref().map_or(0, |last| last.index + 1);
     let served_before = !plan.is_new();
     if !served_before {
-        // Before the member can write a vote or an entry, and after log and state are there to be
-        // written to; ARCHITECTURE.md goes through what a crash leaves on either side of this line.
+        // Before the first vote, and after log and state are there: ARCHITECTURE.md says why here.
         data_dir.mark_started(identity.to_text().as_bytes())?;
     }
     let node = Node::start(consensus::Parts {
@@ -111,8 +110,7 @@ pub(super) async fn start(
     bound.serve_peers(&peer::router(&backend), supervisor)?;
     compare_first(config, served_before, &backend).await?;
     publish_self(config, &node, &reader, supervisor).await?;
-    let credentials =
-        certificates::start(bound.credentials(), config, identity.member, &registry, supervisor);
+    let credentials = certificates::start(&bound, config, identity.member, &registry, supervisor);
     bound.serve(&backend, config, supervisor)?;
     telling.begins(Serving { node: node.clone(), reader, credentials: credentials.clone() });
     let watched = watchdog::Parts { node: node.clone(), wal: wal.clone(), space };
@@ -426,7 +424,6 @@ fn backend(
         disk: watch_disk(config, parts),
         lessor: start_upkeep(config, parts),
         comparing: compare(config, parts),
-        credentials: parts.credentials.clone(),
         passing: pass_lists(parts),
         ids: RequestIds::new(identity.member, started),
         limits: Limits {

@@ -71,6 +71,11 @@ impl Passing {
         Self { credentials }
     }
 
+    /// What lists are enforced on: what each port shows, and whom it trusts.
+    pub fn credentials(&self) -> &[Credentials] {
+        &self.credentials
+    }
+
     /// The service for the other members.
     pub fn server(&self, peers: PeerService) -> RevocationsServer<ListService> {
         RevocationsServer::new(ListService { credentials: self.credentials.clone(), peers })

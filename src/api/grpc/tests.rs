@@ -147,7 +147,6 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         reader,
         lessor,
         comparing,
-        credentials: Vec::new(),
         passing,
         ids: RequestIds::new(MemberId(1), 1),
         limits: Limits {

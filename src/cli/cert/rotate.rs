@@ -225,16 +225,12 @@ impl Job {
                 eprintln!("waiting for:\n  {}", missing.join("\n  "));
                 said = missing;
             }
-            std::thread::sleep(PAUSE);
+            block_on(tokio::time::sleep(PAUSE))?;
         }
     }
 
     fn look(&self) -> Result<View, Refusal> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
-        let members = runtime.block_on(self.cluster.members());
-        runtime.shutdown_background();
+        let members = block_on(self.cluster.members())?;
         let pki = self.open()?;
         let trusted = pki.trusted()?;
         let reports = Reports::beside(&self.layout.ca_dir());
@@ -268,6 +264,16 @@ impl Job {
         }
         Ok(View { trusted, members: Ok(seen), outstanding: pki.outstanding()? })
     }
+}
+
+fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
+    let done = runtime.block_on(job);
+    // Looking up a name may still block a thread, and nobody waits for it.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 impl View {

@@ -10,6 +10,7 @@ use etcd::config::Tls;
 use etcd::proto::etcdserverpb::watch_request::RequestUnion;
 use etcd::proto::etcdserverpb::{PutRequest, StatusRequest, WatchCreateRequest, WatchRequest};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
 use crate::cert::enrol::{self, Place, Serving};
@@ -148,7 +149,8 @@ async fn authorities_are_replaced_under_load_and_no_client_fails() {
     let requests = tokio_stream::iter([create]).chain(tokio_stream::pending());
     let mut events = watcher.watch().watch(requests).await.unwrap().into_inner();
     let (stop, stopped) = watch::channel(false);
-    let loading = tokio::spawn(load(app.clone(), stopped));
+    let mut loading = JoinSet::new();
+    loading.spawn(load(app.clone(), stopped));
 
     let early = cluster.rotate("finish");
     assert!(early.stderr.contains("no authority is being replaced"), "{}", early.stderr);
@@ -175,7 +177,7 @@ async fn authorities_are_replaced_under_load_and_no_client_fails() {
     })
     .await;
     stop.send_replace(true);
-    let puts = loading.await.unwrap();
+    let puts = loading.join_next().await.unwrap().unwrap();
     let mut seen = 0;
     within("the events", async {
         while seen < puts {
