@@ -32,6 +32,7 @@ make_rpm() {
   rpmbuild -bb --quiet --nodeps --target x86_64-linux \
     --define "_topdir $work/rpm/top" --define "tree $tree" \
     --define "package_version $version" --define "package_release $release" \
+    --define "package_date $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%a %b %d %Y')" \
     --define "_binary_payload w6.gzdio" --define "_binary_filedigest_algorithm 8" \
     --define "_build_id_links none" --define "__strip /bin/true" --define "debug_package %{nil}" \
     --define "__os_install_post %{nil}" \
