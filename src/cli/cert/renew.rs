@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, span};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, CertError, Files, Layout, Pki, Step};
+use crate::certs::{Action, CertError, Facts, Files, Layout, Pki, Step};
 use crate::enrol::{Following, Known, is_of_other, renew_pair, take_trust};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -76,16 +76,20 @@ fn by_issuer(
     let mut steps = Vec::new();
     let asked = runtime.block_on(async {
         let following = Following { layout: layout.clone(), pairs: Vec::new(), member: 0 };
-        let trust = following.ask(&known, known.generation).await?;
-        if let Some(trust) = &trust {
+        // Whoever goes by nothing is told everything: a client has no file that says who signs now.
+        let trust = following.ask(&known, 0).await?;
+        let newer = trust.as_ref().filter(|trust| trust.generation != known.generation);
+        if let Some(trust) = newer {
             take_trust(layout, &known, trust)?;
         }
         let what = "root certificate: what clients trust".to_owned();
-        let action = if trust.is_some() { Action::Replaced } else { Action::Kept };
+        let action = if newer.is_some() { Action::Replaced } else { Action::Kept };
+        let signs = trust.map(|trust| trust.client_authority).unwrap_or_default();
         steps.push(Step { path: layout.root(), action, what });
         let known = Known::read(&layout.issuer())?.unwrap_or(known);
-        for (_, files) in leaves {
+        for (stem, files) in leaves {
             let path = files.certificate.clone();
+            let forced = forced || (stem.starts_with("clients/") && is_left(&files, &signs)?);
             match why(&files, context, forced)? {
                 Why::NotYet { left } => {
                     let what = format!("to be renewed in {}", span(left));
@@ -105,6 +109,13 @@ fn by_issuer(
     let mut report = Report::default();
     report.steps(&steps);
     Ok(report)
+}
+
+/// Whether a certificate is of another authority than the first one of `signs`, PEM.
+fn is_left(files: &Files, signs: &str) -> Result<bool, Refusal> {
+    let (facts, signs) = (context::certificates(&files.certificate)?, Facts::from_pem("", signs)?);
+    let (Some(facts), Some(signs)) = (facts.first(), signs.first()) else { return Ok(false) };
+    Ok(!facts.names_issuer(signs))
 }
 
 /// The pairs the words name: all, or those whose path or name is given.

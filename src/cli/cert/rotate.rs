@@ -66,7 +66,7 @@ impl Job {
         }
         // Made by the issuer as a rule, which may not have run yet.
         ensure_own(&Pki::open(layout.clone(), context.now)?)?;
-        let patience = words.life("timeout").map_err(Refusal::Misuse)?.unwrap_or(PATIENCE);
+        let patience = words.pause("timeout", PATIENCE)?;
         let (cluster, force) = (Cluster::of(&layout, endpoints), words.on("force"));
         Ok(Self { layout, cluster, patience, force })
     }
@@ -225,7 +225,7 @@ impl Job {
                 eprintln!("waiting for:\n  {}", missing.join("\n  "));
                 said = missing;
             }
-            block_on(tokio::time::sleep(PAUSE))?;
+            block_on(async { tokio::time::sleep(PAUSE).await })?;
         }
     }
 
