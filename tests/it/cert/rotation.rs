@@ -126,12 +126,8 @@ fn subjects(path: &Path) -> Vec<String> {
     Facts::from_pem("", &text).unwrap().into_iter().map(|facts| facts.subject).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn authorities_are_replaced_under_load_and_no_client_fails() {
-    let cluster = Cluster::start();
-    let desk = &cluster.desk;
-    let app = cluster.options(&cluster.app.join("ca.crt"), &cluster.app.join("clients/app"));
-    // What somebody has who is told nothing of all this.
+/// What somebody has who is told nothing of all this.
+fn keep(desk: &Desk) -> PathBuf {
     let kept = desk.folder.path().join("kept");
     std::fs::create_dir(&kept).unwrap();
     for (from, to) in [
@@ -141,6 +137,15 @@ async fn authorities_are_replaced_under_load_and_no_client_fails() {
     ] {
         std::fs::copy(desk.path(from), kept.join(to)).unwrap();
     }
+    kept
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authorities_are_replaced_under_load_and_no_client_fails() {
+    let cluster = Cluster::start();
+    let desk = &cluster.desk;
+    let app = cluster.options(&cluster.app.join("ca.crt"), &cluster.app.join("clients/app"));
+    let kept = keep(desk);
     let old = subjects(&kept.join("ca.crt"));
     let before = term(&app).await;
     let watcher = Client::connect(&app).await.unwrap();
