@@ -8,6 +8,8 @@ use zeroize::Zeroize;
 
 use super::CertError;
 
+use crate::types::hex::hex;
+
 /// A private key in PEM; never printed, and wiped from memory when it is dropped.
 #[derive(Clone)]
 pub struct Secret(pub(super) String);
@@ -65,7 +67,7 @@ impl Key {
     /// Eight hex digits that tell this key from others, for names of authorities: two with one name
     /// would make a wrong authority look like a broken signature.
     pub(super) fn mark(&self) -> String {
-        Sha1::digest(self.public()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        Sha1::digest(self.public()).first_chunk::<4>().map(|start| hex(start)).unwrap_or_default()
     }
 
     /// A signature over `message`, as this kind of key signs certificates.

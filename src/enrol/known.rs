@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::certs::{CertError, New, Owner, read};
 use crate::transport::Pin;
+use crate::types::hex::{hex, unhex};
 use crate::types::url::Url;
 
 /// Where an issuer is and how it is known.
@@ -80,19 +81,6 @@ impl Known {
     pub fn pin(&self) -> Pin {
         Pin { root: self.root.clone(), name: super::ISSUER_NAME }
     }
-}
-
-/// Bytes in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pair = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    };
-    text.len().is_multiple_of(2).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
 }
 
 #[cfg(test)]

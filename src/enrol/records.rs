@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::known::hex;
 use crate::certs::{CertError, New, Pki, read, write_all};
 use crate::transport::sha256;
+use crate::types::hex::hex;
 
 /// How long the record of a token that is over is kept for people to look at.
 const KEPT: u64 = 7 * 86_400;

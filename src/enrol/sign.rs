@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::known::hex;
 use super::records::{Membership, Record, Role, Tokens};
 use super::reports::{Report, Reports};
 use super::{ISSUER_NAME, renewal_text, report_text};
@@ -15,6 +14,7 @@ use crate::proto::enrol::{
 };
 use crate::transport::{sha256, signed_by};
 use crate::types::clock::Clock;
+use crate::types::hex::hex;
 
 /// Names in one certificate.
 const MOST_HOSTS: usize = 64;
@@ -305,3 +305,6 @@ fn audit(what: &str, chain: &str, leaf: &Leaf, right: &str, from: &str) -> Resul
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::error::StorageError;
 use crate::failpoint::{self, Point};
+use crate::types::hex::{hex, unhex};
 
 /// The format this build reads and writes.
 pub(crate) const VERSION: u64 = 1;
@@ -84,18 +85,6 @@ pub(super) fn encode(phase: &Phase) -> String {
 
 fn checksum(body: &str) -> String {
     format!("{:08x}\n", crc32c::crc32c(body.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    let digits = text.as_bytes().chunks_exact(2);
-    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// Replaces the header atomically and durably.

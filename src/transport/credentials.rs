@@ -14,12 +14,12 @@ use tokio::sync::watch;
 
 use super::error::TlsError;
 use super::expiry::Expiry;
-use super::identity::hex;
 use super::material::{Material, Stamp};
 use super::metrics::Metrics;
 use super::revocations::{self, ListRefused, Signed};
 use crate::config::{Tls, TlsLimits};
 use crate::types::clock::Clock;
+use crate::types::hex::hex;
 
 /// How often the files are looked at while connections arrive: soon enough for any rotation, and a
 /// handshake storm costs no file system calls.

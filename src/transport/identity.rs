@@ -8,6 +8,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
+use crate::types::hex::hex;
+
 /// What is known about the peer of a connection; every request carries it in its extensions.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -127,13 +129,4 @@ pub(super) fn days(seconds: i64) -> String {
 pub(super) fn significant(serial: &[u8]) -> &[u8] {
     let first = serial.iter().position(|byte| *byte != 0).unwrap_or(serial.len());
     serial.get(first..).unwrap_or_default()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 use super::error::TlsError;
 use super::provider;
+use super::verify::{AnyServer, signatures_left_to};
 use crate::config::TlsLimits;
 
 /// Whom to believe.
@@ -34,8 +32,11 @@ pub fn pinned(pin: &Pin) -> Result<Arc<ClientConfig>, TlsError> {
     let limits = TlsLimits::default();
     let provider = provider::choose(&limits);
     let name = ServerName::try_from(pin.name).map_err(|error| fault(error.to_string()))?;
-    let verifier =
-        Pinned { root: pin.root.clone(), name: name.to_owned(), provider: Arc::clone(&provider) };
+    let verifier = Pinned {
+        root: pin.root.clone(),
+        name: name.to_owned(),
+        any: AnyServer(Arc::clone(&provider)),
+    };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&provider::versions(&limits)?)
         .map_err(|error| fault(error.to_string()))?;
@@ -51,7 +52,8 @@ pub fn pinned(pin: &Pin) -> Result<Arc<ClientConfig>, TlsError> {
 struct Pinned {
     root: Vec<u8>,
     name: ServerName<'static>,
-    provider: Arc<CryptoProvider>,
+    /// For the signatures of the handshake, which hang on no chain.
+    any: AnyServer,
 }
 
 impl Pinned {
@@ -74,34 +76,12 @@ impl ServerCertVerifier for Pinned {
         let root = root.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;
-        let provider = Arc::clone(&self.provider);
+        let provider = Arc::clone(&self.any.0);
         let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
         chain.verify_server_cert(leaf, intermediates, &self.name, ocsp, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_left_to!(any);
 }

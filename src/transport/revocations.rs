@@ -15,9 +15,10 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::error::TlsError;
-use super::identity::{hex, significant};
+use super::identity::significant;
 use super::pem;
 use crate::config::Tls;
+use crate::types::hex::hex;
 
 /// Largest list that is passed on or taken, in bytes: a hundred thousand revoked certificates. A
 /// larger one is enforced where its file is, and stays there.

@@ -7,8 +7,9 @@ use rustls::RootCertStore;
 use x509_parser::extensions::ParsedExtension;
 
 use super::error::TlsError;
-use super::identity::hex;
 use super::pem;
+
+use crate::types::hex::hex;
 
 /// Where distributions keep their bundle: Debian and Alpine, Red Hat and CentOS, SUSE.
 const BUNDLES: [&str; 4] = [

@@ -15,7 +15,8 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::identity::{PeerCertificate, hex, significant};
+use super::identity::{PeerCertificate, significant};
+use crate::types::hex::hex;
 
 tokio::task_local! {
     /// What the verifier saw during the handshake this task is performing. The library reports a
@@ -115,32 +116,34 @@ fn refuse(reason: &str) -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
 
-/// Leaves the signatures of a handshake to the verifier of the chain.
-macro_rules! signatures_as_the_chain_says {
-    () => {
+/// Leaves the signatures of a handshake to the verifier in a field.
+macro_rules! signatures_left_to {
+    ($inner:ident) => {
         fn verify_tls12_signature(
             &self,
             message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.chain.verify_tls12_signature(message, certificate, signature)
+            certificate: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            self.$inner.verify_tls12_signature(message, certificate, signature)
         }
 
         fn verify_tls13_signature(
             &self,
             message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.chain.verify_tls13_signature(message, certificate, signature)
+            certificate: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            self.$inner.verify_tls13_signature(message, certificate, signature)
         }
 
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.chain.supported_verify_schemes()
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            self.$inner.supported_verify_schemes()
         }
     };
 }
+
+pub(super) use signatures_left_to;
 
 /// Verifies clients: chain and purpose as the library does, then our [`Rules`].
 #[derive(Debug)]
@@ -191,7 +194,7 @@ impl ClientCertVerifier for Clients {
         Ok(verified)
     }
 
-    signatures_as_the_chain_says!();
+    signatures_left_to!(chain);
 }
 
 /// Verifies servers: chain and name as the library does, then that nothing of it was revoked.
@@ -216,7 +219,7 @@ impl ServerCertVerifier for Servers {
         Ok(verified)
     }
 
-    signatures_as_the_chain_says!();
+    signatures_left_to!(chain);
 }
 
 /// Accepts any server that owns the key of the certificate it shows: encryption without knowing

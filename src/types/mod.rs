@@ -1,8 +1,9 @@
-//! Words everyone shares: ids, revisions, key ranges, URLs, versions, clocks. No I/O.
+//! Words everyone shares: ids, revisions, hex, key ranges, URLs, versions, clocks. No I/O.
 
 pub mod clock;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod hex;
 pub mod ids;
 pub mod range;
 pub mod revision;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::certs::CertError;
 use crate::certs::issue::Purpose;
+use crate::types::hex::hex;
 
 /// Which of the two issuing authorities: they are apart so that a client can never pass for a
 /// member, whatever its certificate says.
@@ -129,8 +130,7 @@ impl Layout {
 
     /// The copy of the certificate with this serial number.
     pub fn issued(&self, serial: &[u8]) -> PathBuf {
-        let name: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.issued_dir().join(format!("{name}.crt"))
+        self.issued_dir().join(format!("{}.crt", hex(serial)))
     }
 
     /// What the issuer itself shows, to whoever asks it and to the cluster.

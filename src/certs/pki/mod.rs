@@ -188,9 +188,7 @@ impl Pki {
     pub fn make_dir(&self, dir: &Path) -> Result<(), CertError> {
         make_dir(dir, 0o700, self.owner)
     }
-}
 
-impl Pki {
     /// Makes a directory inside the authorities' own, if it is missing.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::args::Words;
 use super::report::Refusal;
 use crate::certs::{Facts, Layout, Lives, Owner, Purpose, read};
 use crate::transport::sha256;
+use crate::types::url::Url;
 
 /// Where packages keep certificates.
 const PKI_DIR: &str = "/etc/etcd/pki";
@@ -104,16 +105,58 @@ fn find_owner(name: &str, known: &str) -> Option<Owner> {
     })
 }
 
+/// The issuers `--issuer` names, or this one when it names none.
+///
+/// # Errors
+/// If one is no URL, or is not encrypted.
+pub(super) fn issuers(words: &Words, usual: String) -> Result<Vec<Url>, Refusal> {
+    let fault = |text: String| Refusal::Misuse(format!("--issuer: {text}"));
+    let given = match words.list("issuer") {
+        given if given.is_empty() => vec![usual],
+        given => given,
+    };
+    let mut urls = Vec::new();
+    for text in given {
+        let url = Url::parse(&text).map_err(|error| fault(error.to_string()))?;
+        if !url.scheme.is_tls() {
+            return Err(fault(format!("{text} is not encrypted; write https://")));
+        }
+        urls.push(url);
+    }
+    Ok(urls)
+}
+
+/// By which others know the root: SHA-256 of its public key.
+///
+/// # Errors
+/// If it is not here.
+pub(super) fn pin(layout: &Layout) -> Result<Vec<u8>, Refusal> {
+    let path = layout.root();
+    let roots = certificates(&path)?;
+    let root =
+        roots.first().ok_or_else(|| Refusal::Failed(format!("{} is empty", path.display())))?;
+    Ok(sha256(&root.spki))
+}
+
+/// Does what takes a runtime, in one of its own.
+///
+/// # Errors
+/// If there cannot be one.
+pub(super) fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
+    let done = runtime.block_on(job);
+    // Looking up a name may still block a thread, and nobody waits for it.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
 /// The certificates in a file.
 pub(super) fn certificates(path: &Path) -> Result<Vec<Facts>, Refusal> {
     let text = read(path)?;
     let text = text.ok_or_else(|| Refusal::Failed(format!("there is no {}", path.display())))?;
     Ok(Facts::from_pem(&path.display().to_string(), &text)?)
-}
-
-/// Bytes in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The SHA-256 of a certificate or a key as browsers and `openssl` show it.

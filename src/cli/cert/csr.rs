@@ -10,6 +10,7 @@ use crate::certs::{
     Action, Key, Leaf, New, Owner, Pki, Purpose, Request, Step, Validity, check_name, own_names,
     read, write_all,
 };
+use crate::types::hex::hex;
 
 /// `etcd cert csr`.
 pub(super) fn request(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -157,7 +158,7 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
         report.say(format!("\nvalid for {}", facts.hosts.join(", ")));
         report.say(format!("valid until {}", moment(facts.not_after)));
         report.set("names", facts.hosts.clone().into());
-        report.set("serial", context::hex(&facts.serial).into());
+        report.set("serial", hex(&facts.serial).into());
         report.set("not_after", facts.not_after.into());
     }
     report.next(&[

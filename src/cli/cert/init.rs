@@ -19,7 +19,6 @@ use crate::certs::{
 };
 use crate::config::{self, Config};
 use crate::enrol::{Known, PORT};
-use crate::transport::sha256;
 use crate::types::url::{Scheme, Url};
 
 /// The client certificate a new directory has.
@@ -94,17 +93,8 @@ fn make(
 /// Where the server of this machine asks for renewal.
 fn write_issuer(pki: &Pki, words: &Words, force: bool) -> Result<Step, Refusal> {
     let path = pki.layout().issuer();
-    let issuers = match words.list("issuer") {
-        given if given.is_empty() => vec![format!("https://127.0.0.1:{PORT}")],
-        given => given,
-    };
-    let issuers = issuers.iter().map(|text| Url::parse(text)).collect::<Result<Vec<_>, _>>();
-    let issuers = issuers.map_err(|error| Refusal::Misuse(format!("--issuer: {error}")))?;
-    if let Some(plain) = issuers.iter().find(|url| !url.scheme.is_tls()) {
-        return Err(Refusal::Misuse(format!("--issuer: {plain} is not encrypted; write https://")));
-    }
-    let root = context::certificates(&pki.layout().root())?;
-    let root = root.first().map(|facts| sha256(&facts.spki)).unwrap_or_default();
+    let issuers = context::issuers(words, format!("https://127.0.0.1:{PORT}"))?;
+    let root = context::pin(pki.layout())?;
     let what = "where certificates are renewed (`etcd cert serve`)".to_owned();
     let there = path.exists();
     if there && !force {

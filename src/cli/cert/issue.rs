@@ -9,6 +9,7 @@ use super::report::{Refusal, Report};
 use crate::certs::{
     Action, Files, Layout, Leaf, New, Pki, Purpose, Step, check_name, read, write_all,
 };
+use crate::types::hex::hex;
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let [kind, name] = words.rest.as_slice() else {
@@ -114,7 +115,7 @@ fn say_names(files: &Files, leaf: &Leaf, report: &mut Report) -> Result<(), Refu
     let facts = context::certificates(&files.certificate)?;
     let Some(facts) = facts.first() else { return Ok(()) };
     report.set("names", facts.hosts.clone().into());
-    report.set("serial", context::hex(&facts.serial).into());
+    report.set("serial", hex(&facts.serial).into());
     report.set("not_after", facts.not_after.into());
     if !facts.hosts.is_empty() {
         report.say(format!("\nvalid for {}", facts.hosts.join(", ")));

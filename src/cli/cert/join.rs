@@ -43,13 +43,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let owner = Owner::of(plan.layout.dir())?;
     let mut steps = Vec::new();
     let wanted = wanted(&plan, owner, context, &mut steps)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
-    let asked = runtime.block_on(ask(&plan, &wanted, owner, &mut steps));
-    // Looking up a name may still block a thread, and nobody waits for it.
-    runtime.shutdown_background();
-    let initial_cluster = asked?;
+    let initial_cluster = context::block_on(ask(&plan, &wanted, owner, &mut steps))??;
     let mut report = Report::default();
     if let Some(initial_cluster) = &initial_cluster {
         let settings = settings(&plan, words, initial_cluster.clone())?;

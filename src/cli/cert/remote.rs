@@ -70,10 +70,7 @@ impl Looking {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             Refusal::Misuse(format!("{name:?} is neither a host name nor an address"))
         })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
-        let seen = runtime.block_on(async {
+        context::block_on(async {
             let stream = match self.connect(url).await {
                 Ok(stream) => stream,
                 Err(error) => return Ok(Look::Unreachable(error)),
@@ -89,10 +86,7 @@ impl Looking {
                 seen.fault = Some(HandshakeFault::Plaintext);
             }
             Ok(Look::Seen(seen))
-        });
-        // Looking up a name may still block a thread, and nobody waits for it.
-        runtime.shutdown_background();
-        seen
+        })?
     }
 }
 

@@ -70,11 +70,8 @@ fn by_issuer(
     forced: bool,
     context: &Context,
 ) -> Result<Report, Refusal> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
     let mut steps = Vec::new();
-    let asked = runtime.block_on(async {
+    context::block_on(async {
         let following = Following { layout: layout.clone(), pairs: Vec::new(), member: 0 };
         // Whoever goes by nothing is told everything: a client has no file that says who signs now.
         let trust = following.ask(&known, 0).await?;
@@ -103,9 +100,7 @@ fn by_issuer(
             }
         }
         Ok::<_, Refusal>(())
-    });
-    runtime.shutdown_background();
-    asked?;
+    })??;
     let mut report = Report::default();
     report.steps(&steps);
     Ok(report)

@@ -88,6 +88,20 @@ impl Report {
         self.set("changed", changed.into());
     }
 
+    /// Lines of cells, each column as wide as its widest cell.
+    pub(super) fn columns<const N: usize>(&mut self, lines: &[[String; N]]) {
+        let mut widths = [0; N];
+        for line in lines {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for line in lines {
+            let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.say(cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+
     /// What to do now.
     pub(super) fn next(&mut self, lines: &[String]) {
         if !lines.is_empty() {

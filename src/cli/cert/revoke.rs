@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::Words;
-use super::context::{self, Context, hex, moment};
+use super::context::{self, Context, moment};
 use super::report::{Refusal, Report};
 use crate::certs::{Action, Facts, Pki, Purpose, Side, Step};
+use crate::types::hex::hex;
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let [which] = words.rest.as_slice() else {

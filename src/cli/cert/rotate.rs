@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Words;
-use super::context::{self, Context, dir_flag, hex, moment};
+use super::context::{self, Context, dir_flag, moment};
 use super::report::{Refusal, Report};
 use crate::certs::{Action, Facts, Layout, Lives, Phase, Pki, Step, Trusted, read, write_all};
 use crate::enrol::{Cluster, Known, Reports, ensure_own, is_of_other};
 use crate::transport::sha256;
 use crate::types::clock::Clock;
+use crate::types::hex::hex;
 
 /// How long to wait for the members unless it is said.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -225,12 +226,12 @@ impl Job {
                 eprintln!("waiting for:\n  {}", missing.join("\n  "));
                 said = missing;
             }
-            block_on(async { tokio::time::sleep(PAUSE).await })?;
+            context::block_on(async { tokio::time::sleep(PAUSE).await })?;
         }
     }
 
     fn look(&self) -> Result<View, Refusal> {
-        let members = block_on(self.cluster.members())?;
+        let members = context::block_on(self.cluster.members())?;
         let pki = self.open()?;
         let trusted = pki.trusted()?;
         let reports = Reports::beside(&self.layout.ca_dir());
@@ -264,16 +265,6 @@ impl Job {
         }
         Ok(View { trusted, members: Ok(seen), outstanding: pki.outstanding()? })
     }
-}
-
-fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Refusal> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Refusal::Failed(format!("cannot start the runtime: {error}")))?;
-    let done = runtime.block_on(job);
-    // Looking up a name may still block a thread, and nobody waits for it.
-    runtime.shutdown_background();
-    Ok(done)
 }
 
 impl View {

@@ -6,11 +6,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::Words;
-use super::context::{self, Context, hex, moment, span};
+use super::context::{self, Context, moment, span};
 use super::remote::{self, Look, Looking, load_pair};
 use super::report::{Refusal, Report};
 use crate::certs::{Facts, Files, Layout, RevocationList, Side, read};
 use crate::transport::TlsError;
+use crate::types::hex::hex;
 
 /// Exit code when something should be looked at, and when something is over.
 const WARN: i32 = 1;
@@ -43,15 +44,7 @@ fn table(rows: &[Row], context: &Context) -> Report {
     let heads = ["FILE", "ROLE", "SUBJECT", "SANS", "ISSUER", "EXPIRES", "LEFT", "STATE"];
     let mut lines = vec![heads.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| cells(row, context)));
-    let length =
-        |line: &[String; 8], column: usize| line.get(column).map_or(0, |cell| cell.chars().count());
-    let width = |column: usize| lines.iter().map(|line| length(line, column)).max();
-    let widths: Vec<usize> = (0..heads.len()).map(|column| width(column).unwrap_or(0)).collect();
-    for line in &lines {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        report.say(cells.join("  ").trim_end());
-    }
+    report.columns(&lines);
     report.set("certificates", rows.iter().map(|row| entry(row, context)).collect());
     let word = ["ok", "warning", "expired"];
     let word = word.get(usize::try_from(report.code).unwrap_or(WARN as usize));

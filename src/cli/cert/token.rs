@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Words;
-use super::context::{self, Context, dir_flag, hex, moment, span};
+use super::context::{self, Context, dir_flag, moment, span};
 use super::report::{Refusal, Report};
 use crate::certs::{Pki, check_name, full_name, host_name};
 use crate::enrol::{PORT, Record, Role, Token, Tokens};
 use crate::transport::{TlsError, random, sha256};
-use crate::types::url::Url;
+use crate::types::hex::hex;
 
 /// How long a token is good for unless `--ttl` says otherwise.
 const LIFE: Duration = Duration::from_secs(30 * 60);
@@ -45,10 +45,11 @@ fn create(words: &Words, context: &Context) -> Result<Report, Refusal> {
     check_name(&name)?;
     let life = words.life("ttl").map_err(Refusal::Misuse)?.unwrap_or(LIFE);
     let uses = uses(words, role)?;
-    let issuers = issuers(words)?;
+    // This machine by its name, unless another is said.
+    let own = full_name().or_else(host_name).unwrap_or_else(|| "localhost".to_owned());
+    let issuers = context::issuers(words, format!("https://{own}:{PORT}"))?;
     let pki = Pki::open(context::layout(words)?, context.now)?;
-    let root = context::certificates(&pki.layout().root())?;
-    let root = root.first().map(|facts| sha256(&facts.spki)).unwrap_or_default();
+    let root = context::pin(pki.layout())?;
     let (id, secret) = (hex(&random::<8>()?), random::<32>()?.to_vec());
     let expires = context.now.saturating_add(life).as_secs();
     let record = Record {
@@ -105,27 +106,6 @@ fn uses(words: &Words, role: Role) -> Result<u32, Refusal> {
     Ok(uses)
 }
 
-/// Where the new machine finds the issuer: what `--issuer` says, or this machine by its name.
-fn issuers(words: &Words) -> Result<Vec<Url>, Refusal> {
-    let given = words.list("issuer");
-    let given = if given.is_empty() {
-        let name = full_name().or_else(host_name).unwrap_or_else(|| "localhost".to_owned());
-        vec![format!("https://{name}:{PORT}")]
-    } else {
-        given
-    };
-    let fault = |text: String| Refusal::Misuse(format!("--issuer: {text}"));
-    let mut urls = Vec::new();
-    for text in given {
-        let url = Url::parse(&text).map_err(|error| fault(error.to_string()))?;
-        if !url.scheme.is_tls() {
-            return Err(fault(format!("{text} is not encrypted; write https://")));
-        }
-        urls.push(url);
-    }
-    Ok(urls)
-}
-
 fn list(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let pki = Pki::open(context::layout(words)?, context.now)?;
     let records = Tokens::beside(&pki.layout().ca_dir()).all()?;
@@ -144,15 +124,7 @@ fn list(words: &Words, context: &Context) -> Result<Report, Refusal> {
             record.state(context.now).to_owned(),
         ]);
     }
-    let length = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..7).map(length).collect();
-    for line in &lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        report.say(cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    report.columns(&lines);
     let entry = |record: &Record| {
         json!({
             "id": record.id,
