@@ -1,4 +1,4 @@
-//! The alerts in `packaging/` name what the daemon exports.
+//! The alerts and the dashboard in `packaging/` name what the daemon exports.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -11,6 +11,7 @@ use crate::support::server::{Kind, Server};
 use crate::support::wait::eventually;
 
 const RULES: &str = include_str!("../../packaging/alerts.yml");
+const DASHBOARD: &str = include_str!("../../packaging/dashboard.json");
 const PREFIXES: [&str; 4] = ["etcd_", "process_", "grpc_server_", "os_"];
 
 /// Names of metrics in the text, histograms without the ends of their parts.
@@ -21,7 +22,7 @@ fn metrics(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_metric_of_the_alerts_is_exported() {
+fn every_metric_of_alerts_and_dashboard_is_exported() {
     let pki = Pki::new();
     pki.issue("server", Purpose::Server, &["127.0.0.1"], valid());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -37,8 +38,11 @@ fn every_metric_of_the_alerts_is_exported() {
     http::request(server.address(), "GET", "/metrics");
     http::request(&plain, "GET", "/readyz");
     server.process.signal("HUP");
-    let wanted = metrics(RULES);
+    let mut wanted = metrics(RULES);
     assert!(wanted.len() > 15, "{wanted:?}");
+    let shown = metrics(DASHBOARD);
+    assert!(shown.len() > 15, "{shown:?}");
+    wanted.extend(shown);
     eventually("every metric", || {
         let page = http::request(&plain, "GET", "/metrics").body;
         let typed = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));

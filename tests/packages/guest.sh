@@ -1,8 +1,14 @@
 #!/bin/bash
 # Runs as root in the booted container: guest.sh PART. It leaves /guest/passed if all is as it should be.
 set -euo pipefail
-trap 'code=$?; [ $code = 0 ] || { echo "FAILED at line $LINENO"; systemctl status --no-pager --full etcd;
-  journalctl --no-pager -n 40; }' EXIT
+ended() {
+  [ "$1" != 0 ] || return 0
+  echo "FAILED after the last line that says ok"
+  journalctl --sync
+  systemctl status --no-pager --full --lines=0 etcd
+  journalctl --no-pager --lines=40 --output=cat --unit=etcd
+}
+trap 'ended $?' EXIT
 
 export HOME=/root DEBIAN_FRONTEND=noninteractive
 export ETCDCTL_ENDPOINTS=https://localhost:2379 ETCDCTL_CACERT=/etc/etcd/pki/ca.crt
@@ -12,6 +18,10 @@ ok() { echo "ok: $*"; }
 shows() { systemctl show --value --property "$1" etcd; }
 is() { # PROPERTY VALUE
   [ "$(shows "$1")" = "$2" ] || { echo "$1 is '$(shows "$1")', not '$2'"; return 1; }
+}
+# A plain ! would not end the script.
+refused() { # COMMAND...
+  if "$@" >/dev/null 2>&1; then echo "this was not to succeed: $*"; return 1; fi
 }
 eventually() { # COMMAND...
   local tries
@@ -28,7 +38,8 @@ restarted_after() { # PID
 }
 
 starts() {
-  ! systemctl --quiet is-enabled etcd && ! systemctl --quiet is-active etcd
+  refused systemctl is-enabled etcd
+  refused systemctl is-active etcd
   ok "installing enabled and started nothing"
   systemctl enable --now etcd
   is ActiveState active
@@ -37,7 +48,7 @@ starts() {
   ok "systemctl enable --now: active, as user etcd"
   [ "$(etcdctl put foo bar)" = OK ]
   holds foo bar
-  ! env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl get foo 2>/dev/null
+  refused env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl get foo
   ok "etcdctl puts and gets with its certificate, and not without"
   [[ $(shows StatusText) == *revision* ]] || { shows StatusText; return 1; }
   ok "systemctl status says: $(shows StatusText)"
@@ -105,11 +116,14 @@ leaves() {
   local pid
   pid=$(shows MainPID)
   apt-get -qq remove --yes etcd >/dev/null
-  [ ! -e /usr/bin/etcd ] && [ ! -e "/proc/$pid" ]
+  refused test -e /usr/bin/etcd
+  refused test -e "/proc/$pid"
   grep -q warn /etc/etcd/etcd.conf
   ok "removed: stopped, the configuration stays"
   apt-get -qq purge --yes etcd >/dev/null
-  [ ! -e /etc/etcd/etcd.conf ] && [ -d /var/lib/etcd/default.etcd ] && [ -e /etc/etcd/pki/server.key ]
+  refused test -e /etc/etcd/etcd.conf
+  test -d /var/lib/etcd/default.etcd
+  test -e /etc/etcd/pki/server.key
   getent passwd etcd >/dev/null
   ok "purged: the configuration goes, data and certificates stay"
 }

@@ -36,6 +36,12 @@ need_tools() {
   exit 0
 }
 
+# Packages are installed a dozen times, and dnf syncs at every step: in memory it takes seconds.
+make_work() {
+  work=$(mktemp -d /var/tmp/etcd-packages.XXXXXX)
+  mount -t tmpfs -o size=3g,mode=755 etcd-packages "$work" 2>/dev/null || say "working on disk, which takes longer"
+}
+
 make_key() {
   local home
   for home in gnupg stranger; do
@@ -63,6 +69,9 @@ make_base() {
   rm -f "$base/etc/machine-id" "$base"/var/cache/apt/archives/*.deb
   mkdir -p "$base/etc/systemd/system-preset"
   echo 'disable *' >"$base/etc/systemd/system-preset/99-default-disable.preset"
+  # A container without a network has nothing to wait for; and what an installer of Debian writes.
+  ln -sf /dev/null "$base/etc/systemd/system/systemd-networkd-wait-online.service"
+  printf '127.0.0.1 localhost\n::1 localhost\n' >"$base/etc/hosts"
   touch "$base/complete"
 }
 
@@ -73,6 +82,7 @@ clean() {
   for folder in payload supervisor; do
     find /sys/fs/cgroup -type d -name "$folder" -empty -delete 2>/dev/null || true
   done
+  if mountpoint --quiet "$work"; then umount "$work"; fi
   # Never into something that is still mounted there.
   rm -rf --one-file-system "$work"
 }

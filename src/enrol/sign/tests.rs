@@ -1,4 +1,5 @@
 use super::*;
+use crate::certs::read;
 use crate::certs::{Files, Key, Lives};
 
 /// An authority, and a desk beside it.
