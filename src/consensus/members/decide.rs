@@ -11,6 +11,7 @@ use openraft::{ChangeMembers, EntryPayload};
 use super::replace::replaced;
 use super::rules::{Voters, is_ready};
 use super::{Change, ChangeError, Changed, Inner};
+use crate::consensus::handover::hand_over;
 use crate::consensus::others;
 use crate::consensus::types::{LogId, Membership, Peer, StoredMembership, TypeConfig};
 use crate::types::ids::MemberId;
@@ -21,6 +22,7 @@ type Written =
 impl Inner {
     pub(super) async fn decide(&self, change: &Change) -> Result<Changed, ChangeError> {
         let observed = self.settled().await?;
+        self.acquainted(&observed).await;
         match change {
             Change::Add { peer_urls, is_learner } => {
                 self.add(&observed, peer_urls, *is_learner).await
@@ -29,6 +31,24 @@ impl Inner {
             Change::Update { id, peer_urls } => self.update(&observed, *id, peer_urls).await,
             Change::Promote(id) => self.promote(&observed, *id).await,
             Change::Replace { id, peer_urls } => self.replace(&observed, *id, peer_urls).await,
+        }
+    }
+
+    /// Waits until all voters have answered this leader, for an election timeout after it was elected at the
+    /// longest: nobody is absent only because there was no time to hear from him.
+    async fn acquainted(&self, observed: &StoredMembership) {
+        let Some(elected) = self.shared.leadership.borrow().since else { return };
+        let mut metrics = self.core.metrics();
+        loop {
+            let age = self.shared.clock.now().saturating_duration_since(elected);
+            let left = self.shared.limits.election.saturating_sub(age);
+            if left.is_zero() || observed.voter_ids().all(|id| self.answers(MemberId(id))) {
+                return;
+            }
+            if let Ok(Err(_)) = tokio::time::timeout(left, metrics.changed()).await {
+                // The core is gone: the change itself says so.
+                return;
+            }
         }
     }
 
@@ -94,7 +114,20 @@ impl Inner {
         if next.voters.is_empty() {
             return Err(ChangeError::NotEnoughStarted);
         }
+        self.bow_out(id).await?;
         self.append(observed, next, id).await
+    }
+
+    /// Before the leader leaves it has another voter lead, who is then asked to remove it: the cluster does
+    /// not miss a leader for an election timeout. If nobody takes over it leaves all the same.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotLeader`] when another one leads now.
+    pub(super) async fn bow_out(&self, leaving: MemberId) -> Result<(), ChangeError> {
+        if leaving == self.id && hand_over(&self.core, &self.shared, self.id).await {
+            return Err(ChangeError::NotLeader);
+        }
+        Ok(())
     }
 
     async fn update(

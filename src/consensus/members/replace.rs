@@ -5,7 +5,8 @@
 //! one step, by joint consensus (Raft paper, section 6): there is never one voter more to agree with,
 //! as between adding and removing, nor one less, as between removing and adding. Two configurations
 //! that differ in two members have majorities that do not meet; therefore the step is two entries, of
-//! which the first needs a majority of both. Whoever leads after the first writes the second.
+//! which the first needs a majority of both. Whoever leads after the first writes the second. A leader
+//! that is replaced has another one lead before, who carries it on.
 
 use openraft::EntryPayload;
 use openraft::raft::Precondition;
@@ -98,6 +99,7 @@ impl Inner {
         if self.rules.strict {
             self.voters(observed).may_replace(old)?;
         }
+        self.bow_out(old).await?;
         let Next { voters, nodes } = Next::from(observed);
         let mut after = voters.clone();
         after.remove(&old.0);

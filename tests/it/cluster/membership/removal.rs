@@ -17,6 +17,14 @@ pub(super) fn ends_in_order(cluster: &mut Cluster, place: usize) {
     assert!(said, "{}", member.output().join("\n"));
 }
 
+/// A leader that left had another one lead before, so that none was missed.
+pub(super) fn hands_over_first(cluster: &Cluster, place: usize) {
+    let output = cluster.members[place].output();
+    let line = |text: &str| output.iter().position(|line| line.contains(text));
+    let (handed, removed) = (line("leadership transferred"), line(REMOVED));
+    assert!(handed.is_some() && handed < removed, "{}", output.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_follower_ends_by_itself_and_comes_back_only_as_somebody_new() {
     let mut cluster = Cluster::start(Plan::of(3)).await;
@@ -60,6 +68,7 @@ async fn a_removed_leader_ends_by_itself_and_another_one_leads() {
     let left = remove_at_last(&cluster, through, id).await;
     assert_eq!(left.len(), 2, "{left:?}");
     ends_in_order(&mut cluster, leaving);
+    hands_over_first(&cluster, leaving);
     let leader = cluster.leader().await;
     assert_ne!(leader, leaving);
     let client = cluster.client(through);

@@ -4,7 +4,7 @@ use etcd::client::Client;
 use etcd::proto::members::{ReplaceRequest, ReplaceResponse};
 use tonic::{Code, Status};
 
-use super::removal::ends_in_order;
+use super::removal::{ends_in_order, hands_over_first};
 use super::{promote, told};
 use crate::support::cluster::requests::{answer, get, put, refusal};
 use crate::support::cluster::{Cluster, Plan, accepted};
@@ -96,6 +96,7 @@ async fn a_leader_is_replaced_and_another_one_leads() {
     let replacement = begin(&mut cluster, through, old).await;
     cluster.restart(replacement.place).await;
     ends_in_order(&mut cluster, leader);
+    hands_over_first(&cluster, leader);
     done(&cluster, through, &replacement).await;
     cluster.leader().await;
     put(&cluster.members[replacement.place].client, "after", "1").await;
