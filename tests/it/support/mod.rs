@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod manager;
 pub(crate) mod own_network;
 pub(crate) mod pki;
+pub(crate) mod preload;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod reference;
