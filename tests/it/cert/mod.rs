@@ -4,6 +4,7 @@ mod access;
 mod commands;
 mod doctor;
 mod enrol;
+mod flood;
 mod life;
 mod load;
 mod members;

@@ -1,6 +1,7 @@
 //! What every test stands on: child processes that never outlive it, clusters of them, facts to wait
 //! for, a place to find real etcd.
 
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod manager;
