@@ -135,6 +135,33 @@ impl Method {
         )
     }
 
+    /// Whether it changes the cluster or who may use it, or takes all of its data away.
+    pub const fn is_administrative(self) -> bool {
+        matches!(
+            self,
+            Self::MemberAdd
+                | Self::MemberRemove
+                | Self::MemberUpdate
+                | Self::MemberPromote
+                | Self::MemberReplace
+                | Self::MoveLeader
+                | Self::Downgrade
+                | Self::Defragment
+                | Self::Snapshot
+                | Self::AuthEnable
+                | Self::AuthDisable
+                | Self::UserAdd
+                | Self::UserDelete
+                | Self::UserChangePassword
+                | Self::UserGrantRole
+                | Self::UserRevokeRole
+                | Self::RoleAdd
+                | Self::RoleDelete
+                | Self::RoleGrantPermission
+                | Self::RoleRevokePermission
+        )
+    }
+
     /// Whether a member without a vote answers it.
     pub const fn is_for_learners(self) -> bool {
         // A range is decided by its request: only serializable ones.

@@ -1,13 +1,14 @@
 //! Private keys.
 
 use std::fmt;
+use std::path::Path;
 
 use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroize;
 
 use super::CertError;
-
+use super::store::read;
 use crate::types::hex::hex;
 
 /// A private key in PEM; never printed, and wiped from memory when it is dropped.
@@ -44,6 +45,15 @@ impl Key {
     pub fn generate() -> Result<Self, CertError> {
         let fault = |source| CertError::Generate { subject: "a key".to_owned(), source };
         KeyPair::generate().map(Self).map_err(fault)
+    }
+
+    /// Reads the key in a file; `None` when there is none. The text is wiped at once.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read, or is no key.
+    pub fn read(path: &Path) -> Result<Option<Self>, CertError> {
+        let Some(text) = read(path)?.map(Secret) else { return Ok(None) };
+        Self::from_pem(&path.display().to_string(), text.expose()).map(Some)
     }
 
     /// Reads a key in PEM, of any kind the generator knows.
@@ -88,5 +98,19 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Key(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_hide_what_they_are() {
+        let key = Key::generate().unwrap();
+        let secret = key.secret();
+        assert!(secret.expose().contains("PRIVATE KEY"));
+        let new = crate::certs::New::private(Path::new("/k"), secret.expose(), None);
+        assert_eq!(format!("{key:?} {secret:?} {new:?}"), "Key(..) Secret(..) New(/k, 600)");
     }
 }

@@ -99,17 +99,19 @@ impl New {
     }
 
     fn put_in_place(&self) -> io::Result<()> {
-        fs::rename(self.beside(), &self.path)?;
-        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => File::open(".")?.sync_all(),
-        }
+        fs::rename(self.beside(), &self.path)
+    }
+
+    fn folder(&self) -> &Path {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(Path::new("."))
     }
 }
 
 /// Writes files that belong together. A reader sees each one old or new, never half of either:
-/// servers read their files again at any moment. All are on disk before the first is put in its
-/// place, so that a key and its certificate do not fit for a moment only.
+/// servers and clients read their files at any moment. All are on disk before the first is put in
+/// its place, and nothing is waited for between two of them, so that a key and its certificate do not
+/// fit for no longer than it takes to rename one file.
 ///
 /// # Errors
 /// If a file cannot be written; what was there before is then still there.
@@ -125,6 +127,15 @@ pub fn write_all(files: &[New]) -> Result<(), CertError> {
     }
     for file in files {
         file.put_in_place().map_err(|source| file.fault(source))?;
+    }
+    let mut synced: Vec<&Path> = Vec::new();
+    for file in files {
+        let folder = file.folder();
+        if !synced.contains(&folder) {
+            let opened = File::open(folder).and_then(|folder| folder.sync_all());
+            opened.map_err(|source| file.fault(source))?;
+            synced.push(folder);
+        }
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ use crate::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::proto::etcdserverpb::watch_client::WatchClient;
 use crate::proto::health::health_client::HealthClient;
 use crate::proto::members::members_client::MembersClient;
-use crate::transport::{Connection, Material, dial};
+use crate::transport::{Connection, Material, TlsError, dial};
 
 /// Largest answer taken, as etcd's client has it: a range is as large as the caller asked for.
 const MAX_ANSWER_BYTES: usize = i32::MAX as usize;
@@ -35,6 +35,8 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 /// Pauses between rounds over endpoints of which none answers.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a key is looked at again that does not belong to its certificate.
+const MORE_LOOKS: usize = 3;
 
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
@@ -114,13 +116,27 @@ impl Client {
     /// If the options cannot be used, or no endpoint answers within the dial timeout.
     pub async fn connect(options: &Options) -> Result<Self, ClientError> {
         let user = options.user.clone();
-        let mut client = Self::lazy(options)?;
+        let mut client = Self::settled(options).await?;
         // Proves that somebody is there; the channel itself dials at the first call.
         client.dialer.one_round().await.map_err(ClientError::Dial)?;
         if let Some((name, password)) = user {
             client.authenticate(&name, &password).await?;
         }
         Ok(client)
+    }
+
+    /// As [`Self::lazy`]. A key and its certificate are two files, which nobody replaces in one step:
+    /// when they do not belong together, they may do so in a moment.
+    async fn settled(options: &Options) -> Result<Self, ClientError> {
+        for _ in 0..MORE_LOOKS {
+            match Self::lazy(options) {
+                Err(ClientError::Tls(TlsError::KeyMismatch { .. })) => {
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                made => return made,
+            }
+        }
+        Self::lazy(options)
     }
 
     /// A client that dials at its first call. Must be called inside the runtime.

@@ -3,7 +3,8 @@
 
 use super::asker::{AskError, Asker, Trust};
 use super::known::Known;
-use crate::certs::{CertError, Facts, Files, Key, Layout, New, Owner, Side, read, write_all};
+use super::renewal::key_of;
+use crate::certs::{CertError, Facts, Files, Layout, New, Owner, Side, read, write_all};
 
 /// Who follows, and what it shows.
 #[derive(Clone, Debug)]
@@ -29,13 +30,7 @@ impl Following {
             let facts = Facts::from_pem(&files.certificate.display().to_string(), &text)?;
             shown.extend(facts.into_iter().next().map(|facts| facts.der));
         }
-        let key = match self.pairs.first() {
-            Some(files) => {
-                let text = read(&files.key)?.unwrap_or_default();
-                Some(Key::from_pem(&files.key.display().to_string(), &text)?)
-            }
-            None => None,
-        };
+        let key = self.pairs.first().map(key_of).transpose()?;
         Asker::of(known)?.follow((self.member, generation), &shown, key.as_ref()).await
     }
 }

@@ -13,8 +13,8 @@ use crate::certs::{CertError, Facts, Files, Key, Layout, New, Owner, Side, read,
 /// # Errors
 /// If the pair cannot be used, the issuer is not reached or refuses, or a file cannot be written.
 pub async fn renew_pair(known: &Known, files: &Files) -> Result<(), AskError> {
-    let (pem, key) = (text(&files.certificate)?, text(&files.key)?);
-    let old = Key::from_pem(&files.key.display().to_string(), &key)?;
+    let pem = read(&files.certificate)?.ok_or_else(|| absent(&files.certificate))?;
+    let old = key_of(files)?;
     let new = Key::generate()?;
     let renewed = Asker::of(known)?.renew(&pem, &old, &new).await?;
     let files = files.clone();
@@ -28,9 +28,17 @@ pub async fn renew_pair(known: &Known, files: &Files) -> Result<(), AskError> {
     written.await.map_err(|error| AskError::Answer(error.to_string()))?.map_err(AskError::from)
 }
 
-fn text(path: &Path) -> Result<String, CertError> {
-    let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    read(path)?.ok_or_else(|| CertError::Read { path: path.to_owned(), source: absent() })
+/// The key of a pair.
+///
+/// # Errors
+/// If it is not there, or is none.
+pub(super) fn key_of(files: &Files) -> Result<Key, CertError> {
+    Key::read(&files.key)?.ok_or_else(|| absent(&files.key))
+}
+
+fn absent(path: &Path) -> CertError {
+    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+    CertError::Read { path: path.to_owned(), source }
 }
 
 /// Whether a certificate is of an authority that is trusted beside it but does not sign any more:

@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::certs::{Facts, Files, Key, Layout, read};
+use tokio::task::spawn_blocking;
+
+use crate::certs::{CertError, Facts, Files, Key, Layout, read};
 use crate::config::{Config, Tls};
-use crate::enrol::{Known, is_of_other, renew_pair};
+use crate::enrol::{AskError, Known, is_of_other, renew_pair};
 use crate::tasks::{Stage, Supervisor};
 use crate::telemetry::metrics::{IntCounterVec, Registry};
 use crate::transport::Credentials;
@@ -50,8 +52,8 @@ pub(super) fn start(
     }
 }
 
-/// Puts a certificate in its place that was left beside it by a process that ended between key and
-/// certificate: before the files are read for the first time.
+/// Puts certificates in their places that were left beside them by a process that ended between key
+/// and certificate: before the files are read for the first time.
 pub(super) fn complete(config: &Config) {
     for files in pairs(config) {
         if known(&files).is_some()
@@ -63,7 +65,9 @@ pub(super) fn complete(config: &Config) {
     }
 }
 
-fn complete_pair(files: &Files) -> Result<(), crate::certs::CertError> {
+/// Does so for one pair, if what is beside it belongs to the key that is in its place, and tells
+/// whether it does.
+fn complete_pair(files: &Files) -> Result<bool, CertError> {
     let mut left = files.certificate.clone().into_os_string();
     left.push(".tmp");
     let left = PathBuf::from(left);
@@ -72,13 +76,13 @@ fn complete_pair(files: &Files) -> Result<(), crate::certs::CertError> {
         let facts = Facts::from_pem("", &text).ok();
         facts.and_then(|facts| Some(facts.first()?.public_key == key.public())).unwrap_or_default()
     };
-    let Some(text) = read(&files.key)? else { return Ok(()) };
-    let key = Key::from_pem(&files.key.display().to_string(), &text)?;
+    let Some(key) = Key::read(&files.key)? else { return Ok(false) };
     if fits(&files.certificate, &key) || !fits(&left, &key) {
-        return Ok(());
+        return Ok(false);
     }
     let path = files.certificate.clone();
-    std::fs::rename(&left, &path).map_err(|source| crate::certs::CertError::Write { path, source })
+    let renamed = std::fs::rename(&left, &path);
+    renamed.map(|()| true).map_err(|source| CertError::Write { path, source })
 }
 
 /// The pairs of files the configuration names.
@@ -138,7 +142,7 @@ impl Renewed {
                 tokio::time::sleep(due.clamp(SHORTEST, LOOK)).await;
                 continue;
             }
-            match renew_pair(&self.known(), &self.files).await {
+            match self.renew().await {
                 Ok(()) => {
                     failures = 0;
                     count.with_label_values(&["success"]).inc();
@@ -150,9 +154,7 @@ impl Renewed {
                 }
                 Err(error) => {
                     count.with_label_values(&["failure"]).inc();
-                    let pause = (SHORTEST * 2_u32.saturating_pow(failures))
-                        .min(left / 10)
-                        .clamp(SHORTEST, LONGEST);
+                    let pause = pause_after(failures, left);
                     failures = failures.saturating_add(1);
                     tracing::warn!(
                         %error,
@@ -166,27 +168,72 @@ impl Renewed {
         }
     }
 
-    /// How long until it is to be renewed, a little later for each so that many do not come at once,
-    /// and how long it lives.
+    /// Renews the pair; if a renewal broke off half way, it ends that one.
+    async fn renew(&self) -> Result<(), AskError> {
+        let files = self.files.clone();
+        let completed = spawn_blocking(move || complete_pair(&files)).await;
+        if completed.map_err(|error| AskError::Answer(error.to_string()))?? {
+            return Ok(());
+        }
+        renew_pair(&self.known(), &self.files).await
+    }
+
+    /// How long until it is to be renewed, and how long it lives.
     fn due(&self) -> Result<(Duration, Duration), String> {
         let path = &self.files.certificate;
         let text = read(path).map_err(|error| error.to_string())?.unwrap_or_default();
         let facts = Facts::from_pem(&path.display().to_string(), &text);
         let facts = facts.map_err(|error| error.to_string())?;
         let facts = facts.first().ok_or("it holds no certificate")?;
-        // The same for one certificate at every look: taken from its serial number.
-        let chance = facts.serial.last().copied().unwrap_or_default();
-        let jitter = facts.life() / 20 * u32::from(chance) / 256;
         let now = Clock.unix().as_secs().cast_signed();
         if is_of_other(&self.files, facts) {
             // Its authority will not be trusted for long, and nobody comes at once who is one of few.
             return Ok((Duration::ZERO, until(facts.not_after, now)));
         }
-        let at = facts.due_at().saturating_add(jitter.as_secs().cast_signed());
+        let at = facts.due_at().saturating_add(jitter(facts).as_secs().cast_signed());
         Ok((until(at, now), until(facts.not_after, now)))
     }
 }
 
+/// A little later for each, at most a twentieth of its life, so that many do not come at once. Taken from
+/// the serial number, so that it is the same at every look.
+fn jitter(facts: &Facts) -> Duration {
+    let chance = facts.serial.last().copied().unwrap_or_default();
+    facts.life() / 20 * u32::from(chance) / 256
+}
+
+/// How long to leave the issuer alone after so many failures before this one: longer each time, but so
+/// that a certificate with so much time left is asked for ten times before its end.
+fn pause_after(failures: u32, left: Duration) -> Duration {
+    SHORTEST.saturating_mul(2_u32.saturating_pow(failures)).min(left / 10).clamp(SHORTEST, LONGEST)
+}
+
 fn until(moment: i64, now: i64) -> Duration {
     Duration::from_secs((moment - now).max(0).cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_that_is_away_is_asked_less_and_less_and_in_time() {
+        let day = Duration::from_secs(86_400);
+        let seconds = |failures, left| pause_after(failures, left).as_secs();
+        let pauses: Vec<u64> = (0..12).map(|failures| seconds(failures, 30 * day)).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!((seconds(u32::MAX, 30 * day), seconds(9, day / 864)), (300, 10));
+        assert_eq!(seconds(9, Duration::ZERO), 1, "what is over is asked for all the same");
+    }
+
+    #[test]
+    fn many_certificates_of_one_day_are_not_renewed_at_once() {
+        let life = 90 * 86_400;
+        let of = |last: u8| Facts { serial: vec![1, last], not_after: life, ..Facts::default() };
+        let jitters: Vec<u64> = (0..=255).map(|last| jitter(&of(last)).as_secs()).collect();
+        let at_once = jitters.iter().filter(|jitter| **jitter < 3600).count();
+        assert!(at_once <= 3, "{at_once} of 256 within an hour");
+        assert!(jitters.iter().all(|jitter| jitter * 20 < life.cast_unsigned()));
+        assert_eq!(jitter(&of(7)), jitter(&of(7)));
+    }
 }

@@ -106,11 +106,12 @@ pub(super) async fn start(
         credentials: bound.credentials(),
     };
     let backend = Arc::new(backend(config, identity, &parts, told));
+    // Before the others are needed: whom they trust may have changed while this member was down.
+    let credentials = certificates::start(&bound, config, identity.member, &registry, supervisor);
     // Without the others there may never be a leader.
     bound.serve_peers(&peer::router(&backend), supervisor)?;
     compare_first(config, served_before, &backend).await?;
     publish_self(config, &node, &reader, supervisor).await?;
-    let credentials = certificates::start(&bound, config, identity.member, &registry, supervisor);
     bound.serve(&backend, config, supervisor)?;
     telling.begins(Serving { node: node.clone(), reader, credentials: credentials.clone() });
     let watched = watchdog::Parts { node: node.clone(), wal: wal.clone(), space };

@@ -61,6 +61,8 @@ struct Inner {
 struct Seen {
     at: Instant,
     stamp: Stamp,
+    /// What is in use.
+    material: Material,
     /// The last fault, so that it is logged once and not every second.
     fault: Option<String>,
 }
@@ -109,7 +111,7 @@ impl Credentials {
         let material = Material::load(&tls, &limits)?;
         let live = publishable(&material, &tls, 1)?;
         announce(&material, &metrics, 1);
-        let seen = Mutex::new(Seen { at: Clock.now(), stamp, fault: None });
+        let seen = Mutex::new(Seen { at: Clock.now(), stamp, material, fault: None });
         let live = watch::Sender::new(live);
         let inner = Inner { tls, limits, metrics, recheck, verifies_source, live, seen };
         Ok(Self { inner: Arc::new(inner) })
@@ -195,7 +197,7 @@ impl Credentials {
     pub fn take_list(&self, der: &[u8]) -> Result<(), ListRefused> {
         let in_use = self.live().lists;
         revocations::take(&self.inner.tls, &in_use, der)?;
-        // What does not pass is logged and counted there; the list is tried again with the next change.
+        // What else does not pass is logged and counted there, and keeps no list waiting.
         let _ = self.reload();
         Ok(())
     }
@@ -205,8 +207,8 @@ impl Credentials {
         seen.stamp = Stamp::take(&inner.tls);
         let generation = inner.live.borrow().generation + 1;
         match self.load_checked(generation) {
-            Ok(live) => {
-                seen.fault = None;
+            Ok((material, live)) => {
+                (seen.material, seen.fault) = (material, None);
                 inner.live.send_replace(live);
                 inner.metrics.reloads.with_label_values(&["success"]).inc();
                 tracing::info!(generation, "TLS credentials reloaded");
@@ -219,18 +221,34 @@ impl Credentials {
                     tracing::error!(error = %text, "TLS reload refused; credentials in use are kept");
                     seen.fault = Some(text);
                 }
+                self.take_up_lists(seen, generation);
                 Err(error)
             }
         }
     }
 
-    fn load_checked(&self, generation: u64) -> Result<Live, TlsError> {
+    /// A list that proves itself waits for no other file: whom it revokes is shut out at once.
+    fn take_up_lists(&self, seen: &mut Seen, generation: u64) {
+        let inner = &*self.inner;
+        let Some(material) = seen.material.with_newer_lists(&inner.tls) else { return };
+        match publishable(&material, &inner.tls, generation) {
+            Ok(live) => {
+                announce(&material, &inner.metrics, generation);
+                seen.material = material;
+                inner.live.send_replace(live);
+                tracing::info!(generation, "TLS revocation lists reloaded, and nothing else");
+            }
+            Err(error) => tracing::error!(%error, "cannot enforce a newer revocation list"),
+        }
+    }
+
+    fn load_checked(&self, generation: u64) -> Result<(Material, Live), TlsError> {
         let inner = &*self.inner;
         let material = Material::load(&inner.tls, &inner.limits)?;
         material.check_valid_at(Clock.unix().as_secs().cast_signed())?;
         let live = publishable(&material, &inner.tls, generation)?;
         announce(&material, &inner.metrics, generation);
-        Ok(live)
+        Ok((material, live))
     }
 }
 

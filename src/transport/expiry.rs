@@ -10,6 +10,8 @@ use crate::config::Tls;
 const DAY: i64 = 86_400;
 /// How long before the end a word is due, in days; each time once.
 const NOTICE: [i64; 4] = [30, 14, 7, 1];
+/// The kind of revocation lists.
+pub(super) const LISTS: &str = "revocations";
 
 /// The end of one certificate, authority or revocation list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Expiry {
     pub fn warning(&self, now: i64) -> Option<String> {
         let (kind, file, name) = (self.kind, self.file.display(), &self.name);
         let left = self.not_after - now;
-        if kind == "revocations" {
+        if kind == LISTS {
             let late = format!("revocation list {file}: a newer one was due {} ago", days(-left));
             return (left < 0).then_some(late);
         }
@@ -72,10 +74,9 @@ impl Expiry {
     }
 }
 
-/// The ends of the authorities and revocation lists of `tls`. Of a bundle with several authorities
-/// each is told; metrics keep the last, so the one that ends first comes last. `next_update` is when
-/// the first of the lists in use should have been replaced.
-pub(super) fn of_files(tls: &Tls, next_update: Option<i64>) -> Result<Vec<Expiry>, TlsError> {
+/// The ends of the authorities of `tls`. Of a bundle with several of them each is told; metrics keep
+/// the last, so the one that ends first comes last.
+pub(super) fn of_authorities(tls: &Tls) -> Result<Vec<Expiry>, TlsError> {
     let mut found = Vec::new();
     if let Some(path) = &tls.trusted_ca_file {
         for der in pem::certificates("trusted CA file", path)? {
@@ -85,12 +86,14 @@ pub(super) fn of_files(tls: &Tls, next_update: Option<i64>) -> Result<Vec<Expiry
         }
         found.sort_by_key(|expiry| std::cmp::Reverse(expiry.not_after));
     }
-    let lists = tls.crl_file.as_ref().or(tls.passed_crl_file.as_ref());
-    if let (Some(path), Some(not_after)) = (lists, next_update) {
-        let (file, name) = (path.clone(), String::new());
-        found.push(Expiry { file, kind: "revocations", name, not_before: 0, not_after });
-    }
     Ok(found)
+}
+
+/// The end of the revocation lists of `tls`: when the first of those in use should have been replaced.
+pub(super) fn of_lists(tls: &Tls, next_update: Option<i64>) -> Option<Expiry> {
+    let file = tls.crl_file.as_ref().or(tls.passed_crl_file.as_ref())?.clone();
+    let (kind, name, not_after) = (LISTS, String::new(), next_update?);
+    Some(Expiry { file, kind, name, not_before: 0, not_after })
 }
 
 #[cfg(test)]

@@ -130,3 +130,22 @@ pub(super) fn significant(serial: &[u8]) -> &[u8] {
     let first = serial.iter().position(|byte| *byte != 0).unwrap_or(serial.len());
     serial.get(first..).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    #[test]
+    fn a_caller_is_known_by_its_common_name_and_its_uris() {
+        let mut params = CertificateParams::new(vec!["app.example.org".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "app");
+        let uri = "spiffe://example.org/app";
+        params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let read = PeerCertificate::from_der(made.der()).unwrap();
+        assert_eq!((&*read.common_name, &*read.uris), ("app", &[uri.to_owned()][..]));
+        assert_eq!(read.dns_names, ["app.example.org"]);
+    }
+}

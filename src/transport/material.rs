@@ -29,7 +29,7 @@ use crate::types::clock::Clock;
 const RESUMABLE_SESSIONS: usize = 4096;
 
 /// Everything TLS needs, read from the configured files at one moment and found consistent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Material {
     pair: Option<Pair>,
     dialling_pair: Option<Pair>,
@@ -45,7 +45,7 @@ pub struct Material {
     warnings: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pair {
     key: Arc<CertifiedKey>,
     facts: PeerCertificate,
@@ -74,7 +74,8 @@ impl Material {
         let (rules, provider) = (load_rules(tls, serials)?, provider::choose(limits));
         let leaves = [&pair, &dialling_pair].into_iter().flatten();
         let leaves = leaves.map(|pair| Expiry::of("certificate", &pair.path, &pair.facts));
-        let expiries = leaves.chain(expiry::of_files(tls, next_update)?).collect();
+        let ends = leaves.chain(expiry::of_authorities(tls)?);
+        let expiries = ends.chain(expiry::of_lists(tls, next_update)).collect();
         let trusted_names = match &tls.trusted_ca_file {
             Some(path) => roots::names(path)?,
             None => "those of the system".to_owned(),
@@ -93,6 +94,18 @@ impl Material {
         };
         material.collect_warnings(tls);
         Ok(material)
+    }
+
+    /// The same with newer revocation lists, if the files hold any that an authority in use has
+    /// signed: for when something else there does not pass.
+    pub(super) fn with_newer_lists(&self, tls: &Tls) -> Option<Self> {
+        let Revocations { serials, next_update, signed, .. } =
+            revocations::newer(tls, &self.lists)?;
+        let rules = Rules { revoked: Arc::new(serials), ..self.rules.clone() };
+        let kept = self.expiries.iter().filter(|expiry| expiry.kind != expiry::LISTS).cloned();
+        let expiries = kept.chain(expiry::of_lists(tls, next_update)).collect();
+        let (lists, warnings) = (signed.into(), Vec::new());
+        Some(Self { rules, lists, expiries, warnings, ..self.clone() })
     }
 
     /// What deserves an operator's attention although it works.

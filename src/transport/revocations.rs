@@ -163,13 +163,17 @@ fn may_sign_lists(authority: &X509Certificate<'_>) -> bool {
     authority.is_ca() && usage.is_none_or(|usage| usage.value.crl_sign())
 }
 
-/// What members tell each other about lists.
+/// The lists that are enforced, by who signed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signed {
-    /// Identifiers of the keys of the trusted authorities.
+    /// The trusted authorities, in DER.
+    authorities: Vec<Vec<u8>>,
+    /// Identifiers of their keys.
     trusted: Vec<Vec<u8>>,
     /// The newest list of each of them that signed one: what others may take.
     lists: Vec<RevocationList>,
+    /// What the operator's file holds beside them: it is believed unsigned, and stays here.
+    others: Vec<RevocationList>,
 }
 
 impl Signed {
@@ -184,6 +188,14 @@ impl Signed {
             let held = self.lists.iter().find(|list| list.authority == *authority);
             (&authority[..], held.map_or(&[][..], RevocationList::number))
         })
+    }
+
+    /// Whether a trusted authority signed the list, after every other one of its lists here.
+    fn is_outdated_by(&self, list: &RevocationList) -> bool {
+        let mut held = self.lists.iter().chain(&self.others);
+        list.number.is_some()
+            && held.all(|held| held.authority != list.authority || list.outdates(held))
+            && list.is_signed_by(&self.authorities)
     }
 }
 
@@ -207,18 +219,38 @@ pub(super) struct Revocations {
 /// If the configured file or that of the authorities cannot be used. Of what was passed on, a file
 /// that cannot is left aside with a warning: the others pass it on again.
 pub(super) fn load(tls: &Tls) -> Result<Revocations, TlsError> {
-    let mut found = Revocations::default();
+    let mut warnings = Vec::new();
     let authorities = authorities(tls)?;
-    found.signed.trusted = authorities.iter().filter_map(|der| identifier_of(der)).collect();
     let mut lists = tls.crl_file.as_deref().map(read).transpose()?.unwrap_or_default();
     if let Some(path) = tls.passed_crl_file.as_deref().filter(|path| path.exists()) {
         match read(path) {
             Ok(passed) => {
                 lists.extend(passed.into_iter().filter(|list| list.is_signed_by(&authorities)));
             }
-            Err(error) => found.warnings.push(error.to_string()),
+            Err(error) => warnings.push(error.to_string()),
         }
     }
+    Ok(Revocations { warnings, ..settle(lists, authorities) })
+}
+
+/// What is to be enforced while other files of a set are refused: what is `in_use`, and every newer
+/// list that an authority in use has signed, from whichever file can be read. `None` when there is no
+/// such list.
+pub(super) fn newer(tls: &Tls, in_use: &Signed) -> Option<Revocations> {
+    let files = [&tls.crl_file, &tls.passed_crl_file].into_iter().flatten();
+    // What is wrong with a file is told where the whole set is loaded.
+    let there = files.filter_map(|path| read(path).ok()).flatten();
+    let newer: Vec<_> = there.filter(|list| in_use.is_outdated_by(list)).collect();
+    if newer.is_empty() {
+        return None;
+    }
+    let held = in_use.lists.iter().chain(&in_use.others).cloned();
+    Some(settle(held.chain(newer).collect(), in_use.authorities.clone()))
+}
+
+/// Of each authority the newest list counts.
+fn settle(lists: Vec<RevocationList>, authorities: Vec<Vec<u8>>) -> Revocations {
+    let mut found = Revocations::default();
     let outdated: Vec<bool> =
         lists.iter().map(|list| lists.iter().any(|other| other.outdates(list))).collect();
     for (list, _) in lists.into_iter().zip(outdated).filter(|(_, outdated)| !outdated) {
@@ -228,9 +260,13 @@ pub(super) fn load(tls: &Tls) -> Result<Revocations, TlsError> {
         let fits = list.number.is_some() && list.der.len() <= MAX_LIST_BYTES;
         if fits && !known && list.is_signed_by(&authorities) {
             found.signed.lists.push(list);
+        } else {
+            found.signed.others.push(list);
         }
     }
-    Ok(found)
+    found.signed.trusted = authorities.iter().filter_map(|der| identifier_of(der)).collect();
+    found.signed.authorities = authorities;
+    found
 }
 
 fn authorities(tls: &Tls) -> Result<Vec<Vec<u8>>, TlsError> {
@@ -263,7 +299,7 @@ pub(super) fn take(tls: &Tls, in_use: &Signed, der: &[u8]) -> Result<(), ListRef
     if list.number.is_none() || list.authority.is_empty() {
         return Err(ListRefused::Unnumbered);
     }
-    if !list.is_signed_by(&authorities(tls).unwrap_or_default()) {
+    if !list.is_signed_by(&in_use.authorities) {
         return Err(ListRefused::Untrusted(hex(&list.authority)));
     }
     let held = in_use.lists.iter().find(|held| held.authority == list.authority);
@@ -272,7 +308,7 @@ pub(super) fn take(tls: &Tls, in_use: &Signed, der: &[u8]) -> Result<(), ListRef
     }
     let mut kept = if path.exists() { read(path).unwrap_or_default() } else { Vec::new() };
     if kept.contains(&list) {
-        // It waits for other files of the set to pass; writing it again would change nothing.
+        // Writing it again would change nothing.
         return Err(ListRefused::Older);
     }
     kept.retain(|other| other.authority != list.authority);

@@ -62,6 +62,21 @@ async fn only_clients_the_authority_signed_get_in() {
     assert_eq!(try_put(server.url(), pki.client("ca.crt", Some("client"))).await, Ok(()));
 }
 
+#[tokio::test]
+async fn a_client_whose_pair_is_just_being_replaced_looks_again() {
+    let pki = Pki::new();
+    let server = start(&pki);
+    let certificate = std::fs::read(pki.file("client.crt")).unwrap();
+    std::fs::copy(pki.file("expired.crt"), pki.file("client.crt")).unwrap();
+    let connected = try_put(server.url(), pki.client("ca.crt", Some("client")));
+    // Comes when the client has seen that the two do not belong together.
+    let mended = async { std::fs::write(pki.file("client.crt"), certificate).unwrap() };
+    assert_eq!(tokio::join!(connected, mended).0, Ok(()));
+    std::fs::copy(pki.file("expired.crt"), pki.file("client.crt")).unwrap();
+    let refused = try_put(server.url(), pki.client("ca.crt", Some("client"))).await;
+    assert!(refused.unwrap_err().contains("KeyMismatch"), "a pair that does not fit was used");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_refuse_a_server_they_cannot_trust() {
     let pki = Pki::new();

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
 use super::Shared;
+use super::audit::Audited;
 use super::body::{Answer, Body, Encoded, refuse, respond};
 use super::frame::Frames;
 use super::stream::{Messages, Room};
@@ -60,12 +61,13 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 pub(super) struct Meter {
     shared: Arc<Shared>,
     method: Method,
+    audited: Option<Audited>,
     began: Option<Instant>,
     finished: bool,
 }
 
 impl Meter {
-    pub(super) fn start(shared: Arc<Shared>, method: Method) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, method: Method, audited: Option<Audited>) -> Self {
         let counters = shared.metrics.of(method);
         if let Some(counters) = counters {
             counters.started.inc();
@@ -74,7 +76,7 @@ impl Meter {
         let timed = method.kind() == Kind::Unary
             || counters.is_some_and(|counters| counters.seconds.is_some());
         let began = timed.then(|| shared.clock.now());
-        Self { shared, method, began, finished: false }
+        Self { shared, method, audited, began, finished: false }
     }
 
     pub(super) fn received(&self, bytes: usize) {
@@ -91,6 +93,9 @@ impl Meter {
     pub(super) fn finish(&mut self, code: Code) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        if let Some(audited) = &self.audited {
+            audited.tell(code);
         }
         let Some(counters) = self.shared.metrics.of(self.method) else { return };
         counters.handled(code);

@@ -1,5 +1,6 @@
 //! The gRPC face: from a path and its metadata to the handler of the method.
 
+mod audit;
 mod auth;
 mod body;
 mod call;
@@ -29,6 +30,7 @@ use http::{HeaderMap, Request};
 use tokio::sync::watch as channel;
 use tonic::{Code, Status};
 
+use audit::Audited;
 use body::refuse;
 pub use body::{Body, Encoded};
 use call::{Call, Meter, Reply, Terms, Ticket};
@@ -97,7 +99,8 @@ impl Grpc {
         let Some(method) = Method::find(head.uri.path()) else {
             return refused(&unknown(head.uri.path()));
         };
-        let mut meter = Meter::start(Arc::clone(&self.shared), method);
+        let audited = Audited::of(method, head.extensions.get());
+        let mut meter = Meter::start(Arc::clone(&self.shared), method, audited);
         let terms = Terms::of(&head.headers);
         if let Err(status) = self.admit(method, terms, &head.headers) {
             meter.finish(status.code());

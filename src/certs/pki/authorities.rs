@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Action, Phase, Pki, Side, Step, read_key};
+use super::{Action, Phase, Pki, Side, Step};
 use crate::certs::issue::Validity;
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{Authority, CertError, Facts, Key};
@@ -110,7 +110,7 @@ impl Pki {
         steps: &mut Vec<Step>,
         make: impl FnOnce(Key) -> Result<Authority, CertError>,
     ) -> Result<Option<Authority>, CertError> {
-        let old = (read(certificate)?, read_key(key)?);
+        let old = (read(certificate)?, Key::read(key)?);
         let replaced = if old.0.is_some() { Action::Replaced } else { Action::Made };
         let fresh = match old {
             (Some(text), Some(key)) if !force => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Action, Files, Pki, Side, Step, read_key};
+use super::{Action, Files, Pki, Side, Step};
 use crate::certs::issue::{Leaf, Purpose, Validity};
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{Authority, CertError, Facts, Issued, Key, Layout, Request};
@@ -56,7 +56,7 @@ impl Pki {
         let what = format!("{} {:?}", leaf.purpose.describe(), leaf.common_name);
         let there = read(&files.certificate)?;
         let action = if there.is_some() { Action::Replaced } else { Action::Made };
-        let key = match (there, read_key(&files.key)?) {
+        let key = match (there, Key::read(&files.key)?) {
             _ if force => Key::generate()?,
             (Some(text), Some(key)) => {
                 check_pair(files, &text, &key)?;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::store::{Owner, read};
-use super::{Authority, CertError, Facts, Key, Purpose};
+use super::{Authority, CertError, Facts, Purpose};
 
 /// What was done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,12 +207,6 @@ impl Pki {
         let kept = Facts::from_pem(&path.display().to_string(), &text)?;
         Ok(kept.first().is_some_and(|kept| kept.der == facts.der))
     }
-}
-
-/// The key in a file; `None` when there is no such file.
-pub(super) fn read_key(path: &Path) -> Result<Option<Key>, CertError> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    Key::from_pem(&path.display().to_string(), &text).map(Some)
 }
 
 /// Makes a directory and gives it away, unless it is there already.

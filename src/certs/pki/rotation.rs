@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, Pki, Side, Step, read_key};
+use super::{Layout, Pki, Side, Step};
 use crate::certs::issue::Validity;
 use crate::certs::store::{New, read, write_all};
-use crate::certs::{Action, Authority, CertError, Facts};
+use crate::certs::{Action, Authority, CertError, Facts, Key};
 
 /// How far a replacement of the authorities is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +218,7 @@ impl Pki {
 
     fn load(&self, certificate: &Path, key: &Path) -> Result<Authority, CertError> {
         let text = read(certificate)?.unwrap_or_default();
-        let key = read_key(key)?.ok_or_else(|| CertError::NoAuthority {
+        let key = Key::read(key)?.ok_or_else(|| CertError::NoAuthority {
             path: key.to_owned(),
             detail:
                 "bring it back for the time it takes: the new authority is signed with it too, so \
@@ -241,7 +241,7 @@ impl Pki {
             self.now,
             authority.until().saturating_sub(self.now).max(Duration::from_secs(1)),
         );
-        let key = read_key(key)?.ok_or_else(|| CertError::NoAuthority {
+        let key = Key::read(key)?.ok_or_else(|| CertError::NoAuthority {
             path: key.to_owned(),
             detail: "it was here a moment ago".to_owned(),
         })?;
@@ -414,7 +414,7 @@ impl Floors {
                 .to_owned(),
         };
         let text = read(&certificate)?.ok_or_else(|| absent(&certificate))?;
-        let key = read_key(&key)?.ok_or_else(|| absent(&key))?;
+        let key = Key::read(&key)?.ok_or_else(|| absent(&key))?;
         Authority::load(&certificate.display().to_string(), &text, key)
     }
 

@@ -86,10 +86,10 @@ fn write_request(
         what: what.to_owned(),
     };
     let mut steps = Vec::new();
-    let key = match read(key_path)? {
-        Some(text) => {
+    let key = match Key::read(key_path)? {
+        Some(key) => {
             steps.push(step(key_path, Action::Kept, "the key"));
-            Key::from_pem(&key_path.display().to_string(), &text)?
+            key
         }
         None => {
             let key = Key::generate()?;

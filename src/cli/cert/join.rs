@@ -158,9 +158,7 @@ fn key(
     steps: &mut Vec<Step>,
 ) -> Result<Key, Refusal> {
     let what = "the key: stays here".to_owned();
-    let there = read(&files.key)?.filter(|_| !force);
-    if let Some(text) = &there {
-        let key = Key::from_pem(&files.key.display().to_string(), text)?;
+    if !force && let Some(key) = Key::read(&files.key)? {
         steps.push(Step { path: files.key.clone(), action: Action::Kept, what });
         return Ok(key);
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, span};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, CertError, Facts, Files, Layout, Pki, Step};
+use crate::certs::{Action, CertError, Facts, Files, Key, Layout, Pki, Step};
 use crate::enrol::{Following, Known, is_of_other, renew_pair, take_trust};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -152,8 +152,7 @@ enum Why {
 fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, Refusal> {
     let facts = context::certificates(&files.certificate)?;
     let Some(facts) = facts.first().filter(|_| !forced) else { return Ok(Why::Now) };
-    let key = crate::certs::read(&files.key)?;
-    let key = key.and_then(|pem| crate::certs::Key::from_pem("", &pem).ok());
+    let key = Key::read(&files.key).ok().flatten();
     let left = facts.due_at() - context.seconds();
     // A pair that does not fit is what an interrupted renewal leaves.
     let fits = key.is_some_and(|key| key.public() == facts.public_key);

@@ -62,6 +62,28 @@ fn from_an_empty_directory_to_an_answer_of_the_real_etcdctl() {
 }
 
 #[test]
+fn who_changes_the_cluster_is_told_by_name() {
+    let desk = Desk::ready();
+    let mut server = desk.server();
+    let (ca, admin) = (desk.path("ca.crt"), desk.path("clients/admin"));
+    ctl(&server.url(), &ca, Some(&admin), &["defrag"]).good();
+    let refused = ctl(&server.url(), &ca, Some(&admin), &["member", "remove", "1"]);
+    assert_ne!(refused.code, Some(0));
+    let serial = desk.run(&["status", "pki/clients/admin.crt", "--output=json"]).good().json()
+        ["certificates"][0]["serial"]
+        .clone();
+    for (method, code) in [("Defragment", "OK"), ("MemberRemove", "NotFound")] {
+        let line = server.process.wait_line(method, |line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line["msg"] == "administrative call" && line["method"] == method).then_some(line)
+        });
+        let told = [&line["code"], &line["common-name"], &line["serial"]];
+        assert_eq!(told, [&code.into(), &"admin".into(), &serial], "{line}");
+        assert!(line["remote-addr"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    }
+}
+
+#[test]
 fn real_etcd_serves_with_the_same_files() {
     let Some(folder) = reference::folder() else { return };
     let (desk, stranger) = (Desk::ready(), Desk::ready());

@@ -2,7 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use etcd::certs::{Facts, own_names};
+
 use crate::cert::Desk;
+use crate::cert::enrol::{join, serve, token};
+
+/// The curve P-256 as a key names it (RFC 5480, section 2.1.1.1).
+const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
 #[test]
 fn init_makes_everything_and_a_second_run_changes_nothing() {
@@ -17,6 +23,17 @@ fn init_makes_everything_and_a_second_run_changes_nothing() {
     }
     for name in ["ca.crt", "client-ca.crt", "peer-ca.crt", "client.crl", "peer.crl"] {
         assert_eq!(desk.mode(name), 0o644, "{name}");
+    }
+    for name in own_names() {
+        assert!(
+            first["server_names"].as_array().unwrap().contains(&name.as_str().into()),
+            "{name}"
+        );
+    }
+    for name in ["server.crt", "peer.crt", "clients/admin.crt"] {
+        let facts = Facts::from_pem(name, &desk.read(name)).unwrap().remove(0);
+        assert_eq!(facts.life().as_secs(), 90 * 86_400, "{name}");
+        assert!(facts.spki.windows(P256.len()).any(|part| part == P256), "{name}");
     }
     for name in ["server.key", "peer.key", "clients/admin.key", "ca/root.key", "ca/peer-ca.key"] {
         assert_eq!(desk.mode(name), 0o600, "{name}");
@@ -278,4 +295,48 @@ fn the_commands_explain_themselves() {
     let unknown = run(&["rotate"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("there are init, serve"), "{}", unknown.stderr);
+}
+
+#[test]
+fn every_command_answers_programs_too() {
+    let (desk, node) = (Desk::ready(), Desk::new());
+    let issuer = serve(&desk, &[]);
+    let csr = node.path("server.csr").display().to_string();
+    let pair = ["verify", "--pair", "pki/server.crt", "pki/server.key"];
+    let create = ["token", "create", "--role=client", "--name=app2"];
+    for (at, words, told) in [
+        (&desk, &["init"][..], "flags"),
+        (&desk, &["issue", "client", "app"], "files"),
+        (&desk, &["issue", "server", "db2"], "next"),
+        (&node, &["csr", "server", "db3"], "names"),
+        (&desk, &["sign", "server", &csr], "serial"),
+        (&desk, &["status"], "certificates"),
+        (&desk, &["status", "--endpoints", &issuer.url], "state"),
+        (&desk, &pair, "checks"),
+        (&desk, &["verify", &issuer.url, "--server-name=localhost"], "checks"),
+        (&desk, &create, "token"),
+        (&desk, &["token", "list"], "tokens"),
+        (&desk, &["renew"], "files"),
+        (&desk, &["rotate-ca", "status"], "phase"),
+        (&desk, &["revoke", "app"], "revoked"),
+        (&desk, &["export-trust"], "sha256"),
+    ] {
+        let answer = at.run(&[words, &["--output=json"]].concat());
+        assert_eq!(answer.code, Some(0), "{words:?}: {}{}", answer.stdout, answer.stderr);
+        assert!(!answer.json()[told].is_null(), "{words:?} has no {told}: {}", answer.stdout);
+    }
+    let text = token(&desk, &issuer, "client", "app3", &[]);
+    let joined = join(&desk.folder.path().join("app3"), &text, &["--output=json"]).good();
+    assert_eq!(joined.json()["name"], "app3");
+    let tokens = desk.run(&["token", "list", "--output=json"]).good().json();
+    let id = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
+    let revoked = desk.run(&["token", "revoke", &id, "--output=json"]).good().json();
+    assert_eq!(revoked["revoked"], id);
+    // What goes wrong is told in the same way.
+    for words in [&["issue", "robot", "x"][..], &["revoke", "nobody"], &["rotate-ca", "finish"]] {
+        let answer = desk.run(&[words, &["--output=json"]].concat());
+        assert_ne!(answer.code, Some(0), "{words:?}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(!error.is_empty() && answer.stderr.contains(&error), "{words:?}");
+    }
 }

@@ -74,6 +74,10 @@ fn a_healthy_server_passes_every_check() {
     assert!(said.stdout.contains("took the client certificate"), "{}", said.stdout);
     let status = desk.run(&["status", "--endpoints", &server.url()]);
     assert_eq!((status.code, status.stdout.lines().count()), (Some(0), 3), "{}", status.stdout);
+    let with_nobody = format!("{},https://127.0.0.1:1", server.url());
+    let status = desk.run(&["status", "--endpoints", &with_nobody]);
+    assert_eq!(status.code, Some(1), "{}", status.stdout);
+    assert!(row(&status, "https://127.0.0.1:1").contains("refuses connections"));
 }
 
 #[test]

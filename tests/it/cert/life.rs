@@ -1,14 +1,20 @@
-//! Certificates in a running server: taken up, measured, warned of.
+//! Certificates in a running server: taken up, measured, warned of, and kept when others are refused.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use etcd::certs::{Purpose, Validity};
+use etcd::client::Client;
 use etcd::types::clock::Clock;
 
-use crate::cert::{Desk, replace_server};
+use crate::cert::{Answer, Desk, replace_server};
+use crate::support::clock::Ahead;
 use crate::support::cluster::address;
 use crate::support::http;
-use crate::support::server::Server;
+use crate::support::pki::Pki;
+use crate::support::server::{Kind, Server};
+use crate::support::session::put;
 use crate::support::wait::eventually;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -77,7 +83,7 @@ fn the_end_of_a_certificate_is_announced() {
 
 #[test]
 fn plaintext_can_be_ruled_out() {
-    let output = std::process::Command::new(crate::support::server::Kind::Ours.program("etcd"))
+    let output = Command::new(Kind::Ours.program("etcd"))
         .current_dir(tempfile::tempdir().unwrap().path())
         .env_clear()
         .arg("--require-tls")
@@ -88,4 +94,125 @@ fn plaintext_can_be_ruled_out() {
     assert!(refused.contains("etcd cert init"), "{refused}");
     let desk = Desk::ready();
     drop(desk.server_with(&["--require-tls"]));
+}
+
+#[test]
+fn files_that_are_refused_are_named_and_the_last_good_ones_serve() {
+    let (desk, other) = (Desk::ready(), Desk::ready());
+    let place = address::reserve().to_string();
+    let server = desk.server_with(&[&format!("--listen-metrics-urls=http://{place}")]);
+    let refused = || {
+        let answer = http::request(&place, "GET", "/readyz?verbose");
+        assert_eq!(answer.status, 200);
+        answer.body.lines().find(|line| line.starts_with("[!]")).map(str::to_owned)
+    };
+    assert_eq!(refused(), None);
+    let good = ["server.crt", "server.key", "client-ca.crt"].map(|name| (name, desk.read(name)));
+    let half = |name: &str| {
+        let text = desk.read(name);
+        std::fs::write(desk.path(name), &text[..text.len() / 2]).unwrap();
+    };
+    let fault = |number: usize| match number {
+        0 => half("server.crt"),
+        1 => std::fs::write(desk.path("server.key"), other.read("server.key")).unwrap(),
+        2 => std::fs::remove_file(desk.path("server.crt")).unwrap(),
+        3 => {
+            let mode = std::fs::Permissions::from_mode(0o644);
+            std::fs::set_permissions(desk.path("server.key"), mode).unwrap();
+            // Only what was written is looked at again.
+            std::fs::write(desk.path("server.key"), desk.read("server.key")).unwrap();
+        }
+        _ => half("client-ca.crt"),
+    };
+    for (number, file, told) in [
+        (0, "server.crt", "cut short"),
+        (1, "server.key", "does not belong to"),
+        (2, "server.crt", "No such file"),
+        (3, "server.key", "has mode 0644"),
+        (4, "client-ca.crt", "cut short"),
+    ] {
+        fault(number);
+        eventually(told, || refused().filter(|line| line.contains(file) && line.contains(told)));
+        assert_eq!(http::request(&place, "GET", "/readyz").body, "ok\n");
+        assert_eq!(desk.run(&["verify", &server.url()]).code, Some(0), "{told}");
+        for (name, text) in &good {
+            std::fs::write(desk.path(name), text).unwrap();
+        }
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(desk.path("server.key"), mode).unwrap();
+        eventually("the files to be good again", || refused().is_none().then_some(()));
+    }
+    let scraped = http::request(&place, "GET", "/metrics").body;
+    for result in ["success", "failure"] {
+        let start = format!("etcd_rs_tls_reload_total{{result=\"{result}\"}} ");
+        let count = scraped.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+        assert!(count.parse::<f64>().unwrap() >= 5.0, "{result}: {count}");
+    }
+}
+
+#[test]
+fn certificates_of_another_authority_are_announced_and_left_alone() {
+    let pki = Pki::new();
+    let now = Clock.unix();
+    let soon = Validity { from: now - 80 * DAY, until: now + 5 * DAY + DAY / 2 };
+    pki.issue("server", Purpose::Server, &["127.0.0.1"], soon);
+    let place = address::reserve().to_string();
+    let mut flags = pki.server_flags();
+    flags.push(format!("--listen-metrics-urls=http://{place}"));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let before = ["server.crt", "server.key"].map(|name| std::fs::read(pki.file(name)).unwrap());
+    let mut server = Server::start_with(&Kind::Ours, "https", &flags);
+    said(&mut server, "expires in 5 days; renew it");
+    server.process.signal("HUP");
+    said(&mut server, "TLS credentials reloaded");
+    let now = ["server.crt", "server.key"].map(|name| std::fs::read(pki.file(name)).unwrap());
+    assert!(before == now, "somebody else's files were replaced");
+    let scraped = http::request(&place, "GET", "/metrics").body;
+    assert!(!scraped.contains("etcd_rs_tls_certificate_renewals_total{"), "{scraped}");
+}
+
+/// A command that goes by another clock.
+fn by(clock: &Ahead, command: &mut Command) -> Answer {
+    Answer::of(&command.env_clear().envs(clock.environment()).output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_past_the_end_of_certificates_shuts_out_who_comes_and_nobody_who_is_there() {
+    let (desk, clock) = (Desk::ready(), Ahead::new());
+    let environment = clock.environment();
+    let environment = environment.each_ref().map(|(name, value)| (&**name, &**value));
+    let mut server = desk.server_in(&Kind::Ours, &[], &environment);
+    let options = desk.client(vec![server.url()], "admin");
+    let there = Client::connect(&options).await.unwrap();
+    there.kv().put(put("k", "1")).await.unwrap();
+    clock.set(100 * DAY);
+    said(&mut server, "it expired");
+    there.kv().put(put("k", "2")).await.unwrap();
+    let comes = async || match Client::connect(&options).await {
+        Ok(client) => client.kv().put(put("k", "3")).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!comes().await);
+    said(&mut server, "certificate has expired or is not yet valid; issue the client a new one");
+    clock.set(Duration::ZERO);
+    assert!(comes().await);
+    // It starts like that, too, and one command makes everything good.
+    clock.set(100 * DAY);
+    server.restart();
+    let cert = |verb: &str| {
+        let mut command = Command::new(Kind::Ours.program("etcd"));
+        by(&clock, command.args(["cert", verb, "--pki-dir"]).arg(desk.path("")))
+    };
+    assert_eq!(cert("status").code, Some(2));
+    cert("renew").good();
+    assert_eq!(cert("status").code, Some(0));
+    let pair = desk.path("clients/admin");
+    eventually("the new certificates", || {
+        let mut command = Command::new(Kind::Ours.program("etcdctl"));
+        command.arg(format!("--endpoints={}", server.url()));
+        command.arg("--cacert").arg(desk.path("ca.crt"));
+        command.arg("--cert").arg(pair.with_extension("crt"));
+        command.arg("--key").arg(pair.with_extension("key"));
+        (by(&clock, command.args(["put", "k", "4"])).code == Some(0)).then_some(())
+    });
 }

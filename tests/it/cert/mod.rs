@@ -4,7 +4,9 @@ mod access;
 mod commands;
 mod doctor;
 mod enrol;
+mod flood;
 mod life;
+mod load;
 mod members;
 mod offline;
 mod renewal;
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use etcd::certs::{Authority, Facts, Key, Leaf, Purpose, Validity, write_certificate, write_key};
+use etcd::client::Options;
 use tempfile::TempDir;
 
 use crate::support::server::{Kind, Server};
@@ -79,6 +82,12 @@ impl Desk {
         Answer::of(&output)
     }
 
+    /// A client of these endpoints that trusts the root and shows the pair of `name`.
+    fn client(&self, endpoints: Vec<String>, name: &str) -> Options {
+        let pair = self.path(&format!("clients/{name}"));
+        load::options(endpoints, &self.path("ca.crt"), &pair)
+    }
+
     /// The path of a file below the directory.
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("pki").join(name)
@@ -117,6 +126,11 @@ impl Desk {
 
     /// The same, whoever serves.
     fn server_of(&self, kind: &Kind, more: &[&str]) -> Server {
+        self.server_in(kind, more, &[])
+    }
+
+    /// The same with these variables.
+    fn server_in(&self, kind: &Kind, more: &[&str], environment: &[(&str, &str)]) -> Server {
         let said = self.run(&["init", "--output=json"]).good().json();
         let flags = said["flags"].as_array().unwrap().iter();
         // The first ten name files; the others name ports, which the system chooses here.
@@ -130,7 +144,7 @@ impl Desk {
             format!("--initial-cluster=default={peer}"),
         ];
         let flags: Vec<&str> = flags.into_iter().chain(peers.iter().map(String::as_str)).collect();
-        Server::start_with(kind, "https", &[&flags, more].concat())
+        Server::start_in(kind, "https", &[&flags, more].concat(), environment)
     }
 }
 

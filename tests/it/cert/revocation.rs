@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cert::Desk;
+use crate::cert::load::{Cluster, Load, term};
 use crate::cert::members::member;
 use crate::support::cluster::address;
 use crate::support::process::Process;
@@ -135,4 +136,52 @@ fn a_list_reaches_every_member_and_those_that_were_down() {
     eventually("the third to serve", || put(&desk, &addresses[2], "admin", "x").then_some(()));
     eventually("the list on the third", || (!put(&desk, &addresses[2], "late", "x")).then_some(()));
     assert!(!put(&desk, &addresses[2], "app", "x"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_change_under_load_and_only_those_on_them_notice() {
+    let cluster = Cluster::start();
+    let (desk, app) = (&cluster.desk, cluster.app());
+    let addresses: Vec<String> = cluster.places.iter().map(|place| place.0.to_string()).collect();
+    let before = term(&app).await;
+    let load = Load::start(&app).await;
+    for number in 0..3 {
+        let name = format!("doomed{number}");
+        desk.run(&["issue", "client", &name]).good();
+        for address in &addresses {
+            eventually("the client to be let in", || put(desk, address, &name, "x").then_some(()));
+        }
+        desk.run(&["revoke", &name]).good();
+        for address in &addresses {
+            eventually("its refusal", || (!put(desk, address, &name, "x")).then_some(()));
+        }
+    }
+    load.end().await;
+    assert_eq!(term(&app).await, before, "a leader was lost");
+}
+
+#[test]
+fn a_list_is_enforced_on_every_listener() {
+    let desk = Desk::ready();
+    desk.run(&["issue", "client", "app"]).good();
+    let (http, metrics) = (address::reserve(), address::reserve());
+    let server = desk.server_with(&[
+        &format!("--listen-client-http-urls=https://{http}"),
+        &format!("--listen-metrics-urls=https://{metrics}"),
+    ]);
+    let urls = [server.url(), format!("https://{http}"), format!("https://{metrics}")];
+    let (certificate, key) = ("--cert=pki/clients/app.crt", "--key=pki/clients/app.key");
+    let verify =
+        |url: &String| desk.run(&["verify", url, "--server-name=localhost", certificate, key]);
+    for url in &urls {
+        let said = verify(url).good();
+        assert!(said.stdout.contains("took the client certificate"), "{url}: {}", said.stdout);
+    }
+    desk.run(&["revoke", "app"]).good();
+    for url in &urls {
+        let refusal =
+            eventually("the refusal", || Some(verify(url)).filter(|said| said.code == Some(1)));
+        let refused = refusal.stdout.contains("refuses the client certificate");
+        assert!(refused, "{url}: {}", refusal.stdout);
+    }
 }

@@ -131,3 +131,47 @@ async fn of_others_only_newer_lists_of_trusted_authorities_are_taken() {
     let refused = nowhere.credentials.as_ref().unwrap().take_list(&newer);
     assert_eq!(refused, Err(ListRefused::NotKept));
 }
+
+#[tokio::test]
+async fn a_list_is_taken_up_though_other_files_are_refused() {
+    let (pki, other) = (World::new(), World::new());
+    let server = Server::start(enforcing(&pki)).await;
+    let credentials = server.credentials.clone().unwrap();
+    let clients = ["client", "bob"].map(|name| {
+        let material = Material::load(&pki.client(name), &TlsLimits::default()).unwrap();
+        Arc::new(material.client_config(false).unwrap())
+    });
+    let gets_in = async |at: usize| match dial(&server.url, Some(&clients[at])).await {
+        Ok(stream) => http2(stream).await.is_ok(),
+        Err(_) => false,
+    };
+    let open = open(&server, &pki, "bob", b"h2").await;
+    // Neither the certificate can be used nor the file of the authorities.
+    let kept = ["server.crt", "ca.crt"].map(|name| std::fs::read(pki.path(name)).unwrap());
+    std::fs::write(pki.path("server.crt"), &kept[0][..kept[0].len() / 2]).unwrap();
+    std::fs::remove_file(pki.path("ca.crt")).unwrap();
+    assert!(credentials.reload().is_err());
+    assert!(gets_in(1).await);
+    credentials.take_list(&pki.pki.list("bob", 7)).unwrap();
+    assert!(credentials.fault().is_some(), "the files are said to be good");
+    while closed(&server) < 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(open);
+    assert!(!gets_in(1).await && gets_in(0).await);
+    // The operator's own file waits for nobody either; what nobody known has signed does.
+    std::fs::copy(pki.path("client.crt"), other.path("client.crt")).unwrap();
+    for (list, revokes) in [(other.pki.list("client", 9), false), (pki.pki.list("client", 8), true)]
+    {
+        std::fs::write(pki.path("list.crl"), list).unwrap();
+        assert!(credentials.reload().is_err());
+        assert_eq!(gets_in(0).await, !revokes);
+    }
+    // With everything good again the newest list of all counts still.
+    for (name, bytes) in ["server.crt", "ca.crt"].into_iter().zip(kept) {
+        std::fs::write(pki.path(name), bytes).unwrap();
+    }
+    credentials.reload().unwrap();
+    assert_eq!(credentials.fault(), None);
+    assert!(!gets_in(0).await && gets_in(1).await);
+}
