@@ -48,22 +48,9 @@ start_host() { # NUMBER
   booted[number]=$!
 }
 
-# Where systemd keeps track of processes: one tree, or two where the older kind is mounted as well.
-groups_of() { # NAME
-  local tree found=()
-  for tree in systemd unified; do [[ ! -d /sys/fs/cgroup/$tree ]] || found+=("/sys/fs/cgroup/$tree/$1"); done
-  [[ ${#found[@]} != 0 ]] || found=("/sys/fs/cgroup/$1")
-  printf '%s\n' "${found[@]}"
-}
-
-# The first process of a booted host is a child of the container's own process.
-first_process() { # NUMBER
-  local nspawn
-  nspawn=$(pgrep --parent "${booted[$1]}" systemd-nspawn) && pgrep --parent "$nspawn" --exact systemd
-}
 on() { # NUMBER COMMAND...
   local process
-  process=$(first_process "$1") || { echo "host $1 does not run"; return 1; }
+  process=$(first_process "${booted[$1]}") || { echo "host $1 does not run"; return 1; }
   nsenter --target "$process" --all -- env -i PATH=/usr/sbin:/usr/bin HOME=/root "${@:2}"
 }
 
@@ -174,13 +161,10 @@ serve_from_three_hosts() {
 
 # Also after a failure in the middle of it.
 clean_hosts() {
-  local number space group folder
-  for number in "${!booted[@]}"; do kill -KILL "$(pgrep --parent "${booted[$number]}")" 2>/dev/null || true; done
-  for number in "${!booted[@]}"; do wait "${booted[$number]}" 2>/dev/null || true; done
+  local number space
+  for number in "${!booted[@]}"; do end_container "${booted[$number]}"; done
   for space in "$wire" "$wire"-{1,2,3}; do
     if [[ -e /run/netns/$space ]]; then ip netns delete "$space"; fi
-    for group in $(groups_of "$space"); do
-      for folder in "$group"/*/ "$group"; do [[ ! -d $folder ]] || rmdir "$folder" 2>/dev/null || true; done
-    done
+    remove_groups "$space"
   done
 }

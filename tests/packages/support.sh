@@ -99,15 +99,44 @@ make_base() {
   touch "$base/complete"
 }
 
+# Where systemd keeps track of processes: one tree, or two where the older kind is mounted as well.
+groups_of() { # NAME
+  local tree found=()
+  for tree in systemd unified; do [[ ! -d /sys/fs/cgroup/$tree ]] || found+=("/sys/fs/cgroup/$tree/$1"); done
+  [[ ${#found[@]} != 0 ]] || found=("/sys/fs/cgroup/$1")
+  printf '%s\n' "${found[@]}"
+}
+# Those that are in use stay.
+remove_groups() { # NAME...
+  local name group
+  for name in "$@"; do
+    for group in $(groups_of "$name"); do
+      find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+    done
+  done
+}
+
+# The first process inside takes everything with it; without systemd-nspawn it would go on alone.
+first_process() { # PROCESS-OF-TIMEOUT
+  local nspawn
+  nspawn=$(pgrep --parent "$1" systemd-nspawn) && pgrep --parent "$nspawn" --exact systemd
+}
+end_container() { # PROCESS-OF-TIMEOUT
+  local first
+  if first=$(first_process "$1"); then kill -KILL "$first" 2>/dev/null || true; fi
+  wait "$1" 2>/dev/null || true
+}
+
 clean() {
   local folder
   # debootstrap is not to be stopped half-way: it has mounted things.
   if [[ ${#begun[@]} != 0 ]]; then wait "${begun[@]}" || true; fi
-  if [[ -n ${started:-} ]] && kill -0 "$started" 2>/dev/null; then kill -KILL "$started"; fi
+  if [[ -n ${started:-} ]]; then end_container "$started"; fi
   clean_hosts
   # What systemd-nspawn leaves behind when nobody registers the container.
-  for folder in payload supervisor; do
-    find /sys/fs/cgroup -type d -name "$folder" -empty -delete 2>/dev/null || true
+  remove_groups payload supervisor
+  for folder in "$work"/{gnupg,stranger} "$work"/dnf/*/pubring; do
+    [[ ! -d $folder ]] || gpgconf --homedir "$folder" --kill gpg-agent || true
   done
   if mountpoint --quiet "$work"; then umount "$work"; fi
   # Never into something that is still mounted there.
