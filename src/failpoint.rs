@@ -1,4 +1,5 @@
-//! Named places at which a process under test dies, and a smaller scale on which it gets there soon.
+//! Named places at which a process under test dies or a thread of it gets stuck, and a smaller scale on
+//! which it gets there soon.
 //!
 //! Only debug builds look at the environment; in a release build everything here compiles to
 //! nothing, so that tests run the very binary they have built anyway, without a second set of
@@ -7,6 +8,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `FAIL_POINT=wal-written:7` | die, as by `kill -9`, on coming to that place for the seventh time |
+//! | `FAIL_STALL=log-asked:20` | the thread that comes to that place for the twentieth time stays there |
 //! | `FAIL_ALTER=word` | store this value with its bytes reversed, as a member would that applies wrongly |
 //! | `STORAGE_SCALE=64` | segments, memory buffers and what is kept of the log are 64 times smaller |
 
@@ -41,6 +43,7 @@ points! {
     StartMarked "start-marked" "First start: the header says that the member exists."
     HeaderWritten "header-written" "A small file is written and synced under its temporary name."
     HeaderRenamed "header-renamed" "A small file has its name, which is not durable yet."
+    LogAsked "log-asked" "The consensus loop is about to give entries to the log."
     WalUnwritten "wal-unwritten" "Frames are about to be written to the log."
     WalWritten "wal-written" "Frames are written to the log and not synced."
     WalSynced "wal-synced" "Frames are synced and nobody knows it yet."
@@ -93,7 +96,7 @@ impl Point {
     }
 }
 
-/// Dies here if the environment says so.
+/// Dies or stands still here if the environment says so.
 #[inline]
 pub fn hit(point: Point) {
     #[cfg(debug_assertions)]
@@ -134,19 +137,31 @@ mod armed {
     type Armed = Option<(Point, AtomicU64)>;
 
     pub(super) fn hit(point: Point) {
-        static ARMED: OnceLock<Armed> = OnceLock::new();
-        let armed = ARMED.get_or_init(|| {
-            let text = std::env::var("FAIL_POINT").ok()?;
+        static DEATH: OnceLock<Armed> = OnceLock::new();
+        static STALL: OnceLock<Armed> = OnceLock::new();
+        if reached(&DEATH, "FAIL_POINT", point) {
+            die(&format!("fail point {} reached", point.name()));
+        }
+        if reached(&STALL, "FAIL_STALL", point) {
+            eprintln!("fail point {} reached, and nothing goes on here", point.name());
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Whether this is the visit that the variable names.
+    fn reached(armed: &OnceLock<Armed>, variable: &str, point: Point) -> bool {
+        let armed = armed.get_or_init(|| {
+            let text = std::env::var(variable).ok()?;
             let armed = parse(&text);
             if armed.is_none() {
-                die(&format!("FAIL_POINT={text} is not NAME:COUNT with a name of failpoint.rs"));
+                die(&format!("{variable}={text} is not NAME:COUNT with a name of failpoint.rs"));
             }
             armed
         });
-        let Some((chosen, left)) = armed else { return };
-        if *chosen == point && left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            die(&format!("fail point {} reached", point.name()));
-        }
+        let Some((chosen, left)) = armed else { return false };
+        *chosen == point && left.fetch_sub(1, Ordering::Relaxed) == 1
     }
 
     pub(super) fn alters(value: &[u8]) -> bool {

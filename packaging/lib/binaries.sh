@@ -31,7 +31,8 @@ compile() { # TARGET
   local tools=$1/packaging/zig-$ziglang-$zigbuild
   if [[ ! -x $tools/bin/cargo-zigbuild ]]; then
     python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check "ziglang==$ziglang" "cargo-zigbuild==$zigbuild"
+    twice "$tools/bin/pip" install --quiet --disable-pip-version-check "ziglang==$ziglang" \
+      "cargo-zigbuild==$zigbuild" || fail "pip cannot install ziglang $ziglang and cargo-zigbuild $zigbuild from PyPI"
   fi
   (
     cd "$source"

@@ -39,13 +39,12 @@ place_completions() { # TREE ZSH-FOLDER
   done
 }
 
+# The programs write their own; section 8 is about the service, of which they know nothing.
 make_manuals() { # FOLDER
-  local page
   mkdir -p "$1"
-  for page in etcd.8 etcdctl.1 etcdutl.1; do
-    sed -e "s/@VERSION@/$version/" -e "s/@DATE@/$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)/" \
-      "$packaging/man/$page" >"$1/$page"
-  done
+  "$work/bin/etcdctl" man "$1"
+  sed -e "s/@VERSION@/$version/" -e "s/@DATE@/$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)/" \
+    "$packaging/man/etcd.8" >"$1/etcd.8"
 }
 
 make_tree() { # TREE

@@ -24,6 +24,7 @@ use super::types::{
     LogEntry, LogId, TypeConfig, Vote, decode_entry, decode_log_id, decode_vote, encode_log_id,
     encode_payload, encode_vote,
 };
+use crate::failpoint::{self, Point};
 use crate::storage::wal::{Frame, LogPos, Positions, Recovered, Wal, WalError};
 
 /// Bytes of decoded entries kept: what may wait between append and apply, twice over.
@@ -220,6 +221,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        failpoint::hit(Point::LogAsked);
         self.append_then(entries, move |result| callback.io_completed(result));
         Ok(())
     }

@@ -27,4 +27,5 @@ mod tls;
 mod transport;
 mod tutorial;
 mod unit;
+mod unwell;
 mod upkeep;

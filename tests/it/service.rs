@@ -132,3 +132,30 @@ start; wait $! || grep -o 'etc/pki/server.crt' etcd.log | head -n 1
     let Some(printed) = play(script) else { return };
     assert_eq!(printed, "OK\ndb7.etcd\n0\netc/pki/server.crt\n");
 }
+
+/// A minimal system without the usual lines in its list of hosts: nothing waits, and the reason is told.
+#[test]
+fn a_first_start_where_localhost_leads_nowhere_tells_the_reason() {
+    let script = "
+mv etcd unfound
+printf '192.0.2.1 elsewhere\\n' > hosts; printf 'hosts: files\\n' > switch
+cat > etcd <<'TEXT'
+#!/bin/sh
+exec unshare --mount sh -euc 'mount --bind hosts /etc/hosts; mount --bind switch /etc/nsswitch.conf
+exec ./unfound \"$@\"' sh \"$@\"
+TEXT
+chmod +x etcd
+start; wait $! || echo $?
+grep -o 'failed to start etcd' etcd.log
+grep -o 'listen tcp localhost:2379: lookup failed' etcd.log
+grep -o \"use an IP address or fix the name's resolution\" etcd.log
+mv unfound etcd
+start; ready
+ctl put foo bar
+stop
+";
+    let Some(printed) = play(script) else { return };
+    let said = "1\nfailed to start etcd\nlisten tcp localhost:2379: lookup failed\n";
+    let advice = "use an IP address or fix the name's resolution\nOK\n";
+    assert_eq!(printed, format!("{said}{advice}"));
+}

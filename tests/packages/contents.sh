@@ -5,22 +5,32 @@ check_contents() {
   local list name row
   list=$(rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILENAMES}\n]' "$rpm" 2>/dev/null)
   for row in "-rwxr-xr-x root /usr/bin/etcd" "-rwxr-xr-x root /usr/bin/etcdctl" "-rwxr-xr-x root /usr/bin/etcdutl" \
-    "-rw-r--r-- root /usr/lib/systemd/system/etcd.service" "-rw-r--r-- root /usr/lib/sysusers.d/etcd.conf" \
+    "-rw-r--r-- root /usr/lib/systemd/system/etcd.service" \
+    "-rw-r--r-- root /usr/lib/systemd/system/etcd-renew.service" \
+    "-rw-r--r-- root /usr/lib/systemd/system/etcd-renew.timer" "-rw-r--r-- root /usr/lib/sysusers.d/etcd.conf" \
     "-rw-r--r-- root /usr/lib/tmpfiles.d/etcd.conf" "-rw-r--r-- root /etc/etcd/etcd.conf" \
-    "-rw-r--r-- root /usr/share/man/man8/etcd.8.gz" "-rw-r--r-- root /usr/share/man/man1/etcdctl.1.gz" \
+    "-rw-r--r-- root /usr/share/man/man8/etcd.8.gz" "-rw-r--r-- root /usr/share/man/man1/etcd.1.gz" \
+    "-rw-r--r-- root /usr/share/man/man1/etcdctl.1.gz" "-rw-r--r-- root /usr/share/man/man1/etcdutl.1.gz" \
+    "-rw-r--r-- root /usr/share/bash-completion/completions/etcdctl" \
+    "-rw-r--r-- root /usr/share/zsh/site-functions/_etcdctl" \
+    "-rw-r--r-- root /usr/share/fish/vendor_completions.d/etcdctl.fish" \
     "-rw-r--r-- root /usr/share/doc/etcd/alerts.yml" "-rw-r--r-- root /usr/share/doc/etcd/dashboard.json" \
     "drwx------ etcd /var/lib/etcd" "drwx------ etcd /etc/etcd/pki"; do
     contains "$list" "$row" || fail "the rpm lacks what it must contain"
   done
+  check "the rpm's only setting is etcd.conf" test "$(awk '$3 ~ "^/etc/etcd/[^/]*\\." { print $3 }' <<<"$list")" = /etc/etcd/etcd.conf
   say "ok: the rpm's files, their modes and owners"
   list=$(dpkg-deb --contents "$deb" | awk '{ print $1, $2, substr($6, 2) }')
   for name in etcd etcdctl etcdutl; do
     contains "$list" "-rwxr-xr-x root/root /usr/bin/$name" || fail "the deb lacks $name"
   done
-  for name in /usr/lib/systemd/system/etcd.service /etc/etcd/etcd.conf /usr/lib/sysusers.d/etcd.conf \
-    /usr/lib/tmpfiles.d/etcd.conf /usr/share/doc/etcd/copyright /usr/share/doc/etcd/alerts.yml; do
+  for name in /usr/lib/systemd/system/etcd{.service,-renew.service,-renew.timer} /etc/etcd/etcd.conf \
+    /usr/lib/{sysusers,tmpfiles}.d/etcd.conf /usr/share/doc/etcd/{copyright,alerts.yml,dashboard.json} \
+    /usr/share/man/man{8/etcd.8,1/etcd.1,1/etcdctl.1,1/etcdutl.1}.gz /usr/share/zsh/vendor-completions/_etcdctl \
+    /usr/share/bash-completion/completions/etcdctl /usr/share/fish/vendor_completions.d/etcdctl.fish; do
     contains "$list" "-rw-r--r-- root/root $name" || fail "the deb lacks $name"
   done
+  check "the deb's only setting is etcd.conf" test "$(awk '$3 ~ "^/etc/etcd/[^/]" { print $3 }' <<<"$list")" = /etc/etcd/etcd.conf
   say "ok: the deb's files, their modes and owners"
   check "the rpm keeps a changed configuration" contains "$(rpm -qpc "$rpm" 2>/dev/null)" /etc/etcd/etcd.conf
   check "the deb keeps a changed configuration" contains "$(dpkg-deb --info "$deb" conffiles)" /etc/etcd/etcd.conf
@@ -44,10 +54,12 @@ check_old_systems() {
 }
 
 check_tar() {
-  local folder
-  tar -C "$work" -xzf "$first"/etcd-v*-linux-amd64.tar.gz
-  folder=$(echo "$work"/etcd-v*-linux-amd64)
+  local folder=$programs name
   check "the tar's program runs" "$folder/etcd" --version
+  for name in put 'member list' 'cert\|completion'; do
+    check "etcdctl's own manual is in the tar" grep -q "^\.SS \($name\)" "$folder/man/etcdctl.1"
+  done
+  check "the settings say what the unit sets" grep -q 'unit sets' "$folder/etcd.conf"
   check "the tar's configuration is right" "$folder/etcd" config check "$folder/etcd.conf.yml"
   # Every variable of the sample is one that the daemon knows.
   check "the sample of variables is right" sample_is_known "$folder"

@@ -19,6 +19,10 @@ shows() { systemctl show --value --property "$1" etcd; }
 is() { # PROPERTY VALUE
   [ "$(shows "$1")" = "$2" ] || { echo "$1 is '$(shows "$1")', not '$2'"; return 1; }
 }
+journal() { # PATTERN
+  journalctl --sync
+  journalctl --unit=etcd --output=cat | grep --quiet -- "$1" || { echo "the journal of etcd has no '$1'"; return 1; }
+}
 # A plain ! would not end the script.
 refused() { # COMMAND...
   if "$@" >/dev/null 2>&1; then echo "this was not to succeed: $*"; return 1; fi
@@ -41,17 +45,84 @@ starts() {
   refused systemctl is-enabled etcd
   refused systemctl is-active etcd
   ok "installing enabled and started nothing"
-  systemctl enable --now etcd
+  bash -e /guest/start
   is ActiveState active
   is User etcd
   [ "$(stat -c %U "/proc/$(shows MainPID)")" = etcd ]
   ok "systemctl enable --now: active, as user etcd"
-  [ "$(etcdctl put foo bar)" = OK ]
+  # As root's shell would, with nothing in the environment.
+  [ "$(env -u ETCDCTL_ENDPOINTS -u ETCDCTL_CACERT -u ETCDCTL_CERT -u ETCDCTL_KEY bash -e /guest/use)" = OK ]
   holds foo bar
   refused env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl get foo
   ok "etcdctl puts and gets with its certificate, and not without"
   [[ $(shows StatusText) == *revision* ]] || { shows StatusText; return 1; }
   ok "systemctl status says: $(shows StatusText)"
+  journal 'etcd cert issue client NAME'
+  journal 'etcdctl --endpoints https://localhost:2379'
+  [ -z "$(journalctl --unit=etcd --priority=warning --output=cat --grep='hardened the process')" ]
+  ok "the journal has the next commands, and priorities"
+  [ "$(sed -n 's/^Seccomp:\t//p' "/proc/$(shows MainPID)/status")" = 2 ]
+  ok "the unit's walls stand"
+  systemctl is-active --quiet etcd-renew.timer
+  systemctl start etcd-renew.service
+  [ "$(systemctl show --value --property Result etcd-renew.service)" = success ]
+  ok "certificates are looked at every day, and renewal runs behind its walls"
+}
+
+# What the scriptlets made is what sysusers and tmpfiles make at boot, where the root is made anew each time.
+made_anew() {
+  rmdir /etc/etcd/pki /var/lib/etcd
+  userdel etcd
+  systemd-sysusers etcd.conf
+  systemd-tmpfiles --create etcd.conf
+  [ "$(getent passwd etcd | cut -d: -f6,7)" = /var/lib/etcd:/usr/sbin/nologin ]
+  [ "$(stat -c '%a %U %G' /etc/etcd/pki /var/lib/etcd | sort -u)" = "700 etcd etcd" ]
+  ok "sysusers and tmpfiles make user and directories too"
+}
+
+# A machine whose names lead nowhere says so, and serves once that is mended.
+unresolved() {
+  mv /etc/hosts /etc/hosts.away
+  echo "192.0.2.1 elsewhere" >/etc/hosts
+  refused systemctl start etcd
+  systemctl stop etcd
+  journal "listen tcp localhost:23[78][09]: lookup failed: .*; use an IP address or fix the name's resolution"
+  mv /etc/hosts.away /etc/hosts
+  ok "the journal says why a first start without localhost fails"
+}
+
+# The first word for what the last start had of the kernel: "writes" only where it must, or "none".
+landlock() { # UNIT
+  journalctl --sync
+  journalctl --unit="$1" --output=cat | sed -n 's/.*"landlock":"\([a-z]*\).*/\1/p' | tail -n 1
+}
+
+plain() {
+  env -u ETCDCTL_CACERT -u ETCDCTL_CERT -u ETCDCTL_KEY ETCDCTL_ENDPOINTS=http://127.0.0.1:2379 etcdctl --dial-timeout=20s "$@"
+}
+
+# The unit of etcd's tutorial: no user, no arguments, no variables.
+tutorial() {
+  systemctl stop etcd
+  refused systemctl is-active etcd-renew.timer
+  printf '[Unit]\nDescription=etcd\n[Service]\nType=notify\nExecStart=/usr/bin/etcd\n[Install]\nWantedBy=multi-user.target\n' \
+    >/etc/systemd/system/tutorial.service
+  systemctl daemon-reload
+  systemctl start tutorial
+  [ "$(plain put foo bar)" = OK ]
+  [ "$(landlock tutorial)" = "$(landlock etcd)" ] || { landlock tutorial; landlock etcd; return 1; }
+  ok "within the unit's walls the process builds its own as it does without ($(landlock etcd))"
+  systemctl stop tutorial
+  [ "$(systemctl show --value --property Result tutorial)" = success ]
+  ok "the tutorial's unit serves in plaintext, as ever"
+  printf '[Socket]\nListenStream=127.0.0.1:2379\nFileDescriptorName=client\n' >/etc/systemd/system/tutorial.socket
+  systemctl daemon-reload
+  systemctl start tutorial.socket
+  refused systemctl is-active tutorial
+  [ "$(plain get --print-value-only foo)" = bar ]
+  systemctl is-active --quiet tutorial
+  systemctl stop tutorial.socket tutorial
+  ok "a socket starts it, and the client that came first is answered"
 }
 
 survives() {
@@ -84,11 +155,9 @@ survives() {
   ok "stopped cleanly, and started again with its data"
 }
 
-apt_source() { # FOLDER
-  install -D -m 644 "$1/apt/etcd.asc" /etc/apt/keyrings/etcd.asc
-  echo "deb [signed-by=/etc/apt/keyrings/etcd.asc] file:$1/apt stable main" >/etc/apt/sources.list.d/etcd.list
-  # Only this repository: there is no network here.
-  apt-get -qq update -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/etcd.list -o Dir::Etc::sourceparts=-
+# README's commands; the repository lies where they say, or somewhere else.
+apt_install() { # FOLDER
+  sed "s|/srv/etcd|$1|g" /guest/install | bash -e >/dev/null
 }
 
 upgrades() {
@@ -96,13 +165,17 @@ upgrades() {
   echo 'ETCD_LOG_LEVEL="warn"' >>/etc/etcd/etcd.conf
   before=$(cksum /etc/etcd/etcd.conf /etc/etcd/pki/*.crt)
   pid=$(shows MainPID)
-  apt_source /srv/next
-  apt-get -qq install --yes etcd >/dev/null
+  apt_install /srv/next
   [[ $(dpkg-query -W -f '${Version}' etcd) == *-2 ]]
   restarted_after "$pid"
   holds foo bar
   [ "$before" = "$(cksum /etc/etcd/etcd.conf /etc/etcd/pki/*.crt)" ]
   ok "upgraded: restarted, with data, certificates and the edited configuration"
+  systemctl stop etcd
+  apt-get -qq install --reinstall etcd >/dev/null
+  is ActiveState inactive
+  systemctl start etcd
+  ok "a service that was stopped stays so through an upgrade"
 }
 
 back() {
@@ -115,12 +188,13 @@ back() {
 leaves() {
   local pid
   pid=$(shows MainPID)
-  apt-get -qq remove --yes etcd >/dev/null
+  apt-get -qq remove etcd >/dev/null
   refused test -e /usr/bin/etcd
   refused test -e "/proc/$pid"
+  refused systemctl is-active etcd-renew.timer
   grep -q warn /etc/etcd/etcd.conf
   ok "removed: stopped, the configuration stays"
-  apt-get -qq purge --yes etcd >/dev/null
+  apt-get -qq purge etcd >/dev/null
   refused test -e /etc/etcd/etcd.conf
   test -d /var/lib/etcd/default.etcd
   test -e /etc/etcd/pki/server.key
@@ -129,11 +203,10 @@ leaves() {
 }
 
 case $1 in
-rpm) starts; survives ;;
-rpm-again) back ;;
+rpm) made_anew; unresolved; starts; survives ;;
+rpm-again) back; tutorial ;;
 deb)
-  apt_source /srv/etcd
-  apt-get -qq install --yes etcd >/dev/null
+  apt_install /srv/etcd
   starts
   survives
   upgrades

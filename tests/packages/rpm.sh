@@ -39,18 +39,19 @@ SPEC
   createrepo_c --quiet "$top/RPMS"
 }
 
-# REPOSITORY KEY: README's file for yum, with this path in it.
-use_repository() {
+# README's file for yum, with another path in it, and, in the end, another key.
+use_repository() { # PLACE [KEY]
   mkdir -p "$work/repos"
   printf '[base]\nname=base\nbaseurl=file://%s\ngpgcheck=0\n' "$work/stand-ins/RPMS" >"$work/repos/base.repo"
-  cat >"$work/repos/etcd.repo" <<REPO
-[etcd]
-name=etcd
-baseurl=file://$1/yum
-gpgkey=file://$2
-gpgcheck=1
-repo_gpgcheck=1
-REPO
+  readme '[etcd]' | sed -e "s|/srv/etcd|$1|" -e "s|^gpgkey=.*|gpgkey=file://${2:-$1/yum/etcd.asc}|" \
+    >"$work/repos/etcd.repo"
+}
+
+# README's command; yum is called dnf today.
+yum_install() {
+  local words
+  read -ra words <<<"$(readme 'yum install')"
+  [[ ${words[0]} == yum ]] && dnf_in_root "${words[@]:1}"
 }
 
 state_is_kept() { in_root sh -c 'test "$(cat /var/lib/etcd/kept)" = data && test "$(cat /etc/etcd/pki/kept)" = key'; }
@@ -62,13 +63,13 @@ install_by_dnf() {
   use_repository "$first" "$work/stranger.asc"
   refused "dnf refuses packages of a stranger's key" dnf_in_root install 'etcd > 3.5'
   # An upgrade of CentOS's old package, whose configuration somebody has changed.
-  use_repository "$first" "$first/yum/etcd.asc"
+  use_repository "$first"
   check "dnf installs CentOS 7's etcd" dnf_in_root install etcd-3.3.11
   echo '#changed' >>"$root/etc/etcd/etcd.conf"
   check "dnf upgrades it to ours" dnf_in_root upgrade etcd
   check "the changed configuration is kept" grep -q changed "$root/etc/etcd/etcd.conf"
   check "dnf erases ours" dnf_in_root remove etcd
-  check "dnf installs ours" dnf_in_root install etcd
+  check "dnf installs ours" yum_install
   check "the program runs" in_root etcd --version
   check "the user is made" in_root sh -c 'test "$(getent passwd etcd | cut -d: -f6,7)" = /var/lib/etcd:/sbin/nologin'
   check "data is the user's" test "$(in_root stat -c '%a %U %G' /var/lib/etcd)" = "700 etcd etcd"
@@ -78,7 +79,7 @@ install_by_dnf() {
   echo key >"$root/etc/etcd/pki/kept"
   echo '#edited' >>"$root/etc/etcd/etcd.conf"
   in_root systemctl enable --quiet etcd
-  use_repository "$second" "$second/yum/etcd.asc"
+  use_repository "$second"
   check "dnf upgrades ours" dnf_in_root --refresh upgrade etcd
   check "it is the higher release" test "$(rpm --root "$root" -q --qf '%{RELEASE}' etcd)" = 2
   check "the edited configuration is kept" grep -q edited "$root/etc/etcd/etcd.conf"

@@ -86,7 +86,8 @@ struct Script {
 impl Script {
     fn draw(dice: &mut Dice) -> Self {
         use Point::{
-            ApplyCommitted, ApplyUnanswered, ApplyUncommitted, WalSynced, WalUnwritten, WalWritten,
+            ApplyCommitted, ApplyUnanswered, ApplyUncommitted, LogAsked, WalSynced, WalUnwritten,
+            WalWritten,
         };
         // A member without others never takes over a state.
         let single = |point: &Point| !point.needs_others();
@@ -96,6 +97,7 @@ impl Script {
             ApplyCommitted,
             ApplyUnanswered,
             ApplyUncommitted,
+            LogAsked,
             WalSynced,
             WalUnwritten,
             WalWritten,

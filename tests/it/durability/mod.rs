@@ -7,5 +7,6 @@ mod full;
 mod history;
 mod killed;
 mod power;
+mod replay;
 pub(crate) mod shim;
 mod subject;

@@ -13,7 +13,8 @@ use super::wait::LIMIT;
 
 /// A socket of its own. It is read as soon as something comes, as its queue is short.
 pub(crate) struct Manager {
-    folder: TempDir,
+    path: PathBuf,
+    _folder: Option<TempDir>,
     heard: Receiver<Vec<String>>,
 }
 
@@ -21,7 +22,16 @@ impl Manager {
     /// One that nobody speaks to yet.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        Self::bind(folder.path().join("notify"), Some(folder))
+    }
+
+    /// The same with its socket at this path.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self::bind(path, None)
+    }
+
+    fn bind(path: PathBuf, folder: Option<TempDir>) -> Self {
+        let socket = UnixDatagram::bind(&path).unwrap();
         let (sender, heard) = channel();
         // An empty message, sent when this value goes, ends the thread.
         thread::spawn(move || {
@@ -33,12 +43,12 @@ impl Manager {
                 }
             }
         });
-        Self { folder, heard }
+        Self { path, _folder: folder, heard }
     }
 
     /// What `NOTIFY_SOCKET` is to be.
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("notify")
+        self.path.clone()
     }
 
     /// Waits for a message with this assignment among its lines and returns all of them, and what was
@@ -80,7 +90,7 @@ impl Manager {
 impl Drop for Manager {
     fn drop(&mut self) {
         if let Ok(socket) = UnixDatagram::unbound() {
-            let _gone = socket.send_to(&[], self.path());
+            let _gone = socket.send_to(&[], &self.path);
         }
     }
 }

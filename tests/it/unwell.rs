@@ -1,0 +1,78 @@
+//! What the service manager is told of a member that follows, that has lost its quorum, and of one that
+//! is stuck.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::support::cluster::{Cluster, Plan};
+use crate::support::http;
+use crate::support::manager::Manager;
+use crate::support::server::{Kind, Server};
+use crate::support::session::{Session, put};
+use crate::support::wait::eventually;
+
+const PULSE: &str = "WATCHDOG=1";
+
+fn status(manager: &Manager, begins: &str) -> String {
+    let lines = manager.hear(&format!("STATUS={begins}"));
+    lines.iter().find_map(|line| line.strip_prefix("STATUS=")).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_and_members_without_a_quorum_are_told_apart() {
+    let plan = Plan::of(3).variable("NOTIFY_SOCKET", "{home}/notify");
+    let mut cluster = Cluster::found(plan);
+    let managers: Vec<Manager> =
+        cluster.members.iter().map(|member| Manager::at(member.home().join("notify"))).collect();
+    (0..3).for_each(|member| cluster.launch(member));
+    for member in 0..3 {
+        cluster.wait_ready(member).await;
+    }
+    let leader = cluster.leader().await;
+    let follower = cluster.follower().await;
+    let third = 3 - leader - follower;
+    let said = status(&managers[leader], "serving as leader in term ");
+    assert!(said.contains("; revision ") && said.ends_with("; 3 members"), "{said}");
+    let id = cluster.id(leader).await;
+    let led = format!("serving, led by m{leader} ({id:x}) in term ");
+    let said = status(&managers[follower], &led);
+    assert!(said.contains("; revision ") && said.ends_with("; 3 members"), "{said}");
+    for other in [leader, third] {
+        cluster.kill(other);
+    }
+    let lost = "waiting for quorum: 1 of 3 members reachable, 2 needed; reads that may be old are served; \
+                revision ";
+    status(&managers[follower], lost);
+    cluster.restart(third).await;
+    status(&managers[follower], "serving");
+}
+
+/// Everything else goes on: it is that one loop which does not come round.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_is_stuck_keeps_the_pulse_back() {
+    for place in ["log-asked", "apply-committed"] {
+        let manager = Manager::new();
+        let path = manager.path();
+        let stall = format!("{place}:20");
+        let environment = [
+            ("NOTIFY_SOCKET", path.to_str().unwrap()),
+            ("WATCHDOG_USEC", "1000000"),
+            ("FAIL_STALL", &stall),
+        ];
+        let mut server = Server::start_in(&Kind::Ours, "http", &[], &environment);
+        manager.hear(PULSE);
+        let mut session = Session::connect(&server.url()).await;
+        let mut writer = JoinSet::new();
+        writer.spawn(async move { while session.kv.put(put("key", "v")).await.is_ok() {} });
+        // The pulse is twice a second as long as all is well.
+        let silent = || !manager.hears_within(Duration::from_secs(3), PULSE);
+        assert!((0..100).any(|_| silent()), "the pulse goes on although {place} is stuck");
+        let told = format!("fail point {place} reached");
+        eventually("the place", || {
+            server.process.output().iter().any(|line| line.starts_with(&told)).then_some(())
+        });
+        assert!(!server.process.has_ended());
+        assert_eq!(http::request(server.address(), "GET", "/version").status, 200);
+    }
+}
