@@ -52,7 +52,10 @@ pub(super) fn describe(status: &Status) -> String {
     match status.code() {
         Code::DeadlineExceeded => "context deadline exceeded".to_owned(),
         Code::Cancelled => "context canceled".to_owned(),
-        _ if message.starts_with("etcdserver: ") => message.to_owned(),
+        // The original knows no text of a server that lacks something.
+        code if message.starts_with("etcdserver: ") && code != Code::Unimplemented => {
+            message.to_owned()
+        }
         code => format!("rpc error: code = {} desc = {message}", code_name(code)),
     }
 }

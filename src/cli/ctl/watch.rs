@@ -145,7 +145,9 @@ impl Watcher {
             };
             match ended {
                 Ok(()) => return Ok(()),
-                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                Err(status) if is_passing(&status) => {
+                    self.client = resume_elsewhere(&self.client, &status).await;
+                }
                 Err(status) => {
                     eprintln!("watch was canceled ({})", describe(&status));
                     return Ok(());
@@ -229,6 +231,15 @@ fn why(answer: &WatchResponse) -> String {
 pub(super) fn is_passing(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
         && !status.message().starts_with("etcdserver: permission")
+}
+
+/// The client to open a broken stream with again, after a pause. A broken connection finds another
+/// endpoint by itself; a server that says why it cannot serve, such as one that has lost its leader, is
+/// left for the next.
+pub(super) async fn resume_elsewhere(client: &Client, status: &Status) -> Client {
+    tokio::time::sleep(PAUSE).await;
+    let said_so = status.message().starts_with("etcdserver: ");
+    if said_so { client.elsewhere() } else { client.clone() }
 }
 
 fn run_command(words: &[OsString], revision: i64, event: &Event) -> Result<(), Failure> {
