@@ -2,7 +2,6 @@
 
 mod clients;
 mod ctl;
-mod ctl_cluster;
 mod http;
 mod kv;
 mod lease;
