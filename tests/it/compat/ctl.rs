@@ -9,12 +9,12 @@ use crate::support::reference;
 use crate::support::server::{Kind, Server};
 
 /// One command: its arguments, split at blanks (`'…'` keeps them together), and its input.
-struct Line {
-    arguments: &'static str,
-    input: &'static str,
+pub(super) struct Line {
+    pub(super) arguments: &'static str,
+    pub(super) input: &'static str,
 }
 
-const fn line(arguments: &'static str) -> Line {
+pub(super) const fn line(arguments: &'static str) -> Line {
     Line { arguments, input: "" }
 }
 
@@ -84,7 +84,7 @@ const COMMANDS: &[Line] = &[
     line("version"),
 ];
 
-/// Commands only the original has so far.
+/// More commands, which other tables hold for our program.
 const ORIGINAL_COMMANDS: &[Line] = &[
     line("lease list"),
     line("lease grant 100 -w fields"),
@@ -172,7 +172,7 @@ fn over_mutual_tls_everything_is_the_same() {
 }
 
 /// Runs one command and writes down what a script would see of it.
-fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String {
+pub(super) fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String {
     let mut child = Command::new(program.program("etcdctl"))
         .env_clear()
         .current_dir(server.home())
@@ -249,10 +249,15 @@ fn without_descriptions(text: &str) -> String {
         let end = end.filter(|_| indented).map_or(line.len(), |end| start + end);
         format!("{}\n", &line[..end])
     };
-    text.lines().map(name_only).collect()
+    let older = |line: &&str| !LATER_FLAGS.iter().any(|flag| line.contains(flag));
+    text.lines().filter(older).map(name_only).collect()
 }
 
-fn mask_field(text: &str, field: &str, end: &[char]) -> String {
+/// Flags of `get` that came after the release compared with.
+const LATER_FLAGS: [&str; 5] =
+    ["--max-create-rev", "--max-mod-rev", "--min-create-rev", "--min-mod-rev", "--stream"];
+
+pub(super) fn mask_field(text: &str, field: &str, end: &[char]) -> String {
     let mut masked = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(field) {
