@@ -84,7 +84,7 @@ fn exit_codes_tell_what_was_wrong() {
         (&["get", "a", "--rev=99999"], 1),
         (&["nonsense"], 1),
         (&["get", "--nonsense"], 1),
-        (&["lease", "grant", "5"], 1),
+        (&["lease", "grant", "5"], 0),
         (&["get", "a", "-w", "nonsense"], 4),
         (&["get", "a", "-w", "table"], 4),
         (&["get"], 128),

@@ -13,9 +13,9 @@ use tonic::{Code, Status, Streaming};
 use super::failure::{Exit, Failure, describe};
 use super::flags::Parsed;
 use super::print::{Answer, Format, Look, render};
-use super::session::{Environment, Session, go_error};
-use super::show;
-use super::watch_args::{Preset, Wanted, parse_line, wanted, words};
+use super::session::{Environment, Session};
+use super::watch_args::{Preset, Wanted, parse_line, wanted};
+use super::{child, show, typed};
 use crate::cli::go;
 use crate::client::Client;
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
@@ -66,7 +66,7 @@ async fn interactive(session: Arc<Session>, preset: &Preset) -> Result<(), Failu
             let text = "error reading watch request line: EOF";
             return Err(Failure::new(Exit::InvalidInput, text));
         };
-        let words = words(&line);
+        let words = typed::words(line.as_bytes())?;
         match words.first().and_then(|word| word.to_str()) {
             Some("watch") if words.len() < 2 && preset.is_empty() => {
                 eprintln!("Invalid command {line} (command type or key is not provided)");
@@ -254,20 +254,10 @@ fn run_command(words: &[OsString], revision: i64, event: &Event) -> Result<(), F
         .stdin(std::process::Stdio::null())
         .status();
     let fault = match ended {
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => match status.code() {
-            Some(code) => format!("exit status {code}"),
-            None => status.to_string(),
-        },
-        Err(error) => {
-            let name = program.to_string_lossy();
-            if name.contains('/') {
-                format!("fork/exec {name}: {}", go_error(&error))
-            } else {
-                format!("exec: {}: executable file not found in $PATH", quoted(program))
-            }
-        }
+        Ok(status) => child::end_fault(status),
+        Err(error) => Some(child::start_fault(program, &error)),
     };
+    let Some(fault) = fault else { return Ok(()) };
     let words: Vec<String> = words.iter().map(quoted).collect();
     eprintln!("command [{}] error ({fault})", words.join(" "));
     Err(Failure::silent(Exit::Error))

@@ -26,7 +26,7 @@ pub(super) fn output(text: &str, server: &Server) -> String {
 
 /// The client library of the original logs failed calls as JSON with addresses and times; ours adds
 /// hints. What is left are the messages.
-pub(super) fn errors(text: &str, server: &Server) -> String {
+pub(in crate::compat) fn errors(text: &str, server: &Server) -> String {
     let is_message = |line: &&str| {
         let logged = line.starts_with('{') && line.contains("\"logger\"");
         !logged && !line.starts_with("hint: ")
@@ -62,7 +62,7 @@ fn without_descriptions(text: &str) -> String {
 const LATER_FLAGS: [&str; 5] =
     ["--max-create-rev", "--max-mod-rev", "--min-create-rev", "--min-mod-rev", "--stream"];
 
-fn cover(text: &str, field: &str, end: &[char]) -> String {
+pub(in crate::compat) fn cover(text: &str, field: &str, end: &[char]) -> String {
     let mut masked = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(field) {

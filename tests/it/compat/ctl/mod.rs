@@ -9,7 +9,10 @@ mod tables;
 mod three;
 
 use runner::{Player, Record, ask, parted};
-use script::{Table, line};
+use script::Table;
+
+pub(super) use mask::{cover as mask_field, errors as mask_errors};
+pub(super) use script::{Line, line, words};
 
 use crate::support::pki::Pki;
 use crate::support::reference;
@@ -40,6 +43,11 @@ fn play_all(
     })
 }
 
+/// Plays one line by itself, and writes down what a script sees of it.
+pub(super) fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String {
+    Player::new(program, server, flags).line(line, None).to_string()
+}
+
 fn assert_alike(parted: &[String]) {
     let shown = parted.iter().take(8).map(String::as_str).collect::<String>();
     assert!(parted.is_empty(), "{} answers differ from etcd's:{shown}", parted.len());
@@ -48,50 +56,35 @@ fn assert_alike(parted: &[String]) {
 #[test]
 fn scripts_cannot_tell_programs_and_servers_apart() {
     let Some(folder) = reference::folder() else { return };
-    let real = Kind::Reference(folder);
-    let ours = Kind::Ours;
+    let (real, ours) = (Kind::Reference(folder), Kind::Ours);
     let pairs = [(&real, &real), (&ours, &real), (&real, &ours), (&ours, &ours)];
-    let plays = play_all(&pairs, tables::SCRIPTS, Server::start, &[]);
     let (mut parts, mut met) = (Vec::new(), Vec::new());
-    let mut compare = |place: usize, original: usize, got: usize| {
-        let table = &tables::SCRIPTS[place];
-        parts.extend(parted(table, &plays[original].1[place], &plays[got].1[place], &mut met));
-    };
-    for (place, table) in tables::SCRIPTS.iter().enumerate() {
-        compare(place, 0, 1);
-        compare(place, 2, 3);
-        if table.apart.is_none() {
-            compare(place, 0, 2);
+    for group in tables::GROUPS {
+        let plays = play_all(&pairs, group, Server::start, &[]);
+        let mut compare = |place: usize, original: usize, got: usize| {
+            let (original, got) = (&plays[original].1[place], &plays[got].1[place]);
+            parts.extend(parted(&group[place], original, got, &mut met));
+        };
+        for (place, table) in group.iter().enumerate() {
+            compare(place, 0, 1);
+            compare(place, 2, 3);
+            if table.apart.is_none() {
+                compare(place, 0, 2);
+            }
         }
     }
-    for table in tables::QUESTIONS {
-        for (server, _) in [&plays[0], &plays[2]] {
-            let (expected, got) = ask(table, server, &real);
+    for server in [&real, &ours] {
+        let server = Server::start(server);
+        for table in tables::QUESTIONS {
+            let (expected, got) = ask(table, &server, &real);
             parts.extend(parted(table, &expected, &got, &mut met));
         }
     }
     assert_alike(&parts);
     for one in differences::INTENDED {
-        assert!(
-            met.contains(&one.arguments),
-            "no difference any more: {} ({})",
-            one.arguments,
-            one.reason
-        );
+        let (arguments, reason) = (one.arguments, one.reason);
+        assert!(met.contains(&arguments), "no difference any more: {arguments} ({reason})");
     }
-}
-
-#[test]
-fn the_original_finds_in_our_server_what_our_program_lacks() {
-    let Some(folder) = reference::folder() else { return };
-    let real = Kind::Reference(folder);
-    let tables = [tables::ENCRYPTED, tables::ORIGINAL].concat();
-    let plays = play_all(&[(&real, &real), (&real, &Kind::Ours)], &tables, Server::start, &[]);
-    let mut parts = Vec::new();
-    for (place, table) in tables.iter().enumerate() {
-        parts.extend(parted(table, &plays[0].1[place], &plays[1].1[place], &mut Vec::new()));
-    }
-    assert_alike(&parts);
 }
 
 /// Strangers are refused only once their time is up; it need not be long.

@@ -68,8 +68,8 @@ pub(super) const KEYS: &[Line] = &[
     line("version"),
 ];
 
-/// Commands ours does not have yet.
-pub(super) const LATER: &[Line] = &[
+/// A little of everything else.
+pub(super) const MORE: &[Line] = &[
     line("lease list"),
     line("lease grant 100 -w fields"),
     line("lease timetolive 404"),
