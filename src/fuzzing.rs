@@ -6,6 +6,7 @@
 use crate::api::grpc::fuzz as api;
 use crate::bootstrap::Identity;
 use crate::certs::fuzz as certs;
+use crate::client::fuzz as client;
 use crate::config::fuzz as config;
 use crate::consensus::fuzz as consensus;
 use crate::enrol::fuzz as enrol;
@@ -19,7 +20,7 @@ use crate::types::url::Url;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("wal_header", wal::header),
     ("wal_frame", wal::frame),
     ("wal_segment", wal::segment),
@@ -41,6 +42,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("frames", api::frames),
     ("request", api::request),
     ("head", api::head),
+    ("dns", client::dns),
 ];
 
 /// Runs one target.

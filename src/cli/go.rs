@@ -42,6 +42,75 @@ fn push_quoted(out: &mut String, character: char) {
     }
 }
 
+/// Reads a quoted text at the beginning as Go's `%q` scans it: in double quotes with escapes, or in
+/// backquotes without. Hands back the text and what stands behind it; `None` if there is none. Bytes
+/// that are not UTF-8 stay as they are, where Go would replace them.
+pub(crate) fn scan_quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (quote, mut rest) = text.split_first()?;
+    if *quote == b'`' {
+        let end = rest.iter().position(|byte| *byte == b'`')?;
+        let (raw, after) = rest.split_at(end);
+        return Some((raw.to_vec(), after.get(1..)?));
+    }
+    if *quote != b'"' {
+        return None;
+    }
+    let mut out = Vec::new();
+    loop {
+        let (first, after) = rest.split_first()?;
+        rest = match first {
+            b'"' => return Some((out, after)),
+            b'\\' => unescape(after, &mut out)?,
+            other => {
+                out.push(*other);
+                after
+            }
+        };
+    }
+}
+
+/// Adds what an escape stands for; `text` begins behind its backslash. Hands back the rest.
+fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let (letter, rest) = text.split_first()?;
+    let (digits, radix) = match letter {
+        b'x' => (2, 16),
+        b'u' => (4, 16),
+        b'U' => (8, 16),
+        b'0'..=b'7' => (3, 8),
+        plain => {
+            out.push(match plain {
+                b'a' => 0x07,
+                b'b' => 0x08,
+                b'f' => 0x0c,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'v' => 0x0b,
+                b'\\' | b'"' => *plain,
+                _ => return None,
+            });
+            return Some(rest);
+        }
+    };
+    // Octal digits have no letter in front of them.
+    let (code, rest) = if radix == 8 { text } else { rest }.split_at_checked(digits)?;
+    let code = std::str::from_utf8(code).ok().filter(|code| !code.starts_with('+'))?;
+    let code = u32::from_str_radix(code, radix).ok()?;
+    if digits < 4 {
+        out.push(u8::try_from(code).ok()?);
+    } else {
+        out.extend_from_slice(char::from_u32(code)?.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    Some(rest)
+}
+
+/// A lease as etcdctl prints it: sixteen hex digits.
+pub(crate) fn hex_id(id: i64) -> String {
+    let sign = if id < 0 { "-" } else { "" };
+    // Go counts the sign among the sixteen.
+    format!("{sign}{:0width$x}", id.unsigned_abs(), width = 16 - sign.len())
+}
+
 /// Letters, marks, numbers, punctuation, symbols and the ASCII space, by Unicode's categories.
 fn is_printable(character: char) -> bool {
     // The standard library knows the categories only through its own quoting. It also quotes a mark
@@ -187,6 +256,43 @@ mod tests {
     fn text_is_quoted_as_go_quotes_it() {
         let bytes = b"k\x01\xff\xc3\xa9\n\"\\\t\xe2\x80\x8b\xe6\x97\xa5\xc2\xa0\xcc\x81'\x7f";
         assert_eq!(quote(bytes), "\"k\\x01\\xffé\\n\\\"\\\\\\t\\u200b日\\u00a0\u{301}'\\x7f\"");
+    }
+
+    #[test]
+    fn quoted_texts_are_scanned_as_go_scans_them() {
+        let scan = |text: &str| {
+            let (out, rest) = scan_quoted(text.as_bytes())?;
+            Some((out, String::from_utf8_lossy(rest).into_owned()))
+        };
+        let all = r#""a\tb\"\x00\377\u00e9\U0001F600\\" rest"#;
+        assert_eq!(
+            scan(all),
+            Some((
+                "a\tb\"\0".bytes().chain([0xff]).chain("é😀\\".bytes()).collect(),
+                " rest".into()
+            ))
+        );
+        assert_eq!(scan("`a\\n`)"), Some((b"a\\n".to_vec(), ")".into())));
+        for bad in [
+            "",
+            "a",
+            "'a'",
+            "\"open",
+            "`open",
+            r#""\q""#,
+            r#""\x+1""#,
+            r#""\400""#,
+            r#""\ud800""#,
+            r#""\'""#,
+        ] {
+            assert_eq!(scan(bad), None, "{bad}");
+        }
+        let text = b"k\x01\xff\xc3\xa9\n\"\\\t";
+        assert_eq!(scan_quoted(quote(text).as_bytes()), Some((text.to_vec(), &b""[..])));
+        assert_eq!(
+            (hex_id(0x1234), hex_id(-5)),
+            ("0000000000001234".into(), "-000000000000005".into())
+        );
     }
 
     #[test]

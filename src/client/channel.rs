@@ -1,12 +1,9 @@
 //! The connection behind all stubs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
-use rustls::ClientConfig;
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -14,8 +11,9 @@ use tonic::transport::{Channel, Uri};
 use tonic::{Request, Status};
 use tower::service_fn;
 
-use super::{ClientError, Endpoint, parse_endpoints};
-use crate::config::{Tls, TlsLimits};
+use super::dialer::{Dialer, Failed};
+use super::{ClientError, Endpoint};
+use crate::config::Tls;
 use crate::proto::etcdserverpb::AuthenticateRequest;
 use crate::proto::etcdserverpb::auth_client::AuthClient;
 use crate::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -25,18 +23,16 @@ use crate::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::proto::etcdserverpb::watch_client::WatchClient;
 use crate::proto::health::health_client::HealthClient;
 use crate::proto::members::members_client::MembersClient;
-use crate::transport::{Connection, Material, TlsError, dial};
+use crate::transport::{Connection, TlsError};
 
 /// Largest answer taken, as etcd's client has it: a range is as large as the caller asked for.
 const MAX_ANSWER_BYTES: usize = i32::MAX as usize;
 /// Bytes a server may send ahead, per stream and per connection: ranges and watches come in bulk.
 const STREAM_WINDOW: u32 = 8 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
-/// Pauses between rounds over endpoints of which none answers.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often a key is looked at again that does not belong to its certificate.
+/// How often, and after which pause, a key is looked at again that does not belong to its certificate.
 const MORE_LOOKS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
@@ -48,6 +44,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Encrypt without verifying the server.
     pub insecure_skip_verify: bool,
+    /// The name servers must have a certificate for, if it is not the one in their address.
+    pub server_name: Option<String>,
     /// Time to connect to one endpoint; zero is no limit.
     pub dial_timeout: Duration,
     /// Ping a silent connection after this time; zero is never.
@@ -68,6 +66,7 @@ impl Default for Options {
             endpoints: vec!["127.0.0.1:2379".to_owned()],
             tls: None,
             insecure_skip_verify: false,
+            server_name: None,
             dial_timeout: Duration::from_secs(2),
             keepalive_time: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(6),
@@ -107,6 +106,27 @@ pub struct Client {
     channel: Channel,
     metadata: Metadata,
     dialer: Arc<Dialer>,
+    /// When a silent connection is pinged, and how long it may take to answer.
+    keepalive: (Duration, Duration),
+}
+
+/// A connection that is made at its first use, and made anew when it breaks.
+fn channel(dialer: &Arc<Dialer>, (silence, answer): (Duration, Duration)) -> Channel {
+    let mut builder = Channel::builder(Uri::from_static("http://etcd"))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    if !silence.is_zero() {
+        builder = builder.http2_keep_alive_interval(silence).keep_alive_timeout(answer);
+    }
+    let dialer = Arc::clone(dialer);
+    builder.connect_with_connector_lazy(service_fn(move |_: Uri| {
+        let dialer = Arc::clone(&dialer);
+        async move { dialer.connect().await.map(TokioIo::new) }
+    }))
+}
+
+fn tell(failed: &[Failed]) -> String {
+    failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Client {
@@ -118,7 +138,7 @@ impl Client {
         let user = options.user.clone();
         let mut client = Self::settled(options).await?;
         // Proves that somebody is there; the channel itself dials at the first call.
-        client.dialer.one_round().await.map_err(ClientError::Dial)?;
+        client.dialer.one_round().await.map_err(|failed| ClientError::Dial(tell(&failed)))?;
         if let Some((name, password)) = user {
             client.authenticate(&name, &password).await?;
         }
@@ -131,7 +151,7 @@ impl Client {
         for _ in 0..MORE_LOOKS {
             match Self::lazy(options) {
                 Err(ClientError::Tls(TlsError::KeyMismatch { .. })) => {
-                    tokio::time::sleep(FIRST_PAUSE).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 made => return made,
             }
@@ -145,24 +165,9 @@ impl Client {
     /// If the options cannot be used: no endpoints, unreadable TLS files.
     pub fn lazy(options: &Options) -> Result<Self, ClientError> {
         let dialer = Arc::new(Dialer::new(options)?);
-        let mut builder = Channel::builder(Uri::from_static("http://etcd"))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        if !options.keepalive_time.is_zero() {
-            builder = builder
-                .http2_keep_alive_interval(options.keepalive_time)
-                .keep_alive_timeout(options.keepalive_timeout);
-        }
-        let connector = {
-            let dialer = Arc::clone(&dialer);
-            service_fn(move |_: Uri| {
-                let dialer = Arc::clone(&dialer);
-                async move { dialer.connect().await.map(TokioIo::new) }
-            })
-        };
-        let channel = builder.connect_with_connector_lazy(connector);
         let metadata = Metadata { token: None, require_leader: options.require_leader };
-        Ok(Self { channel, metadata, dialer })
+        let keepalive = (options.keepalive_time, options.keepalive_timeout);
+        Ok(Self { channel: channel(&dialer, keepalive), metadata, dialer, keepalive })
     }
 
     /// Fetches a token for this user and sends it with every later call.
@@ -204,17 +209,36 @@ impl Client {
         &self.dialer.endpoints
     }
 
+    /// The same on a connection of its own that begins with another endpoint, for whoever is not
+    /// served where this one leads.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        self.dialer.move_on();
+        Self { channel: channel(&self.dialer, self.keepalive), ..self.clone() }
+    }
+
+    /// Whether servers are shown a certificate.
+    pub fn shows_certificate(&self) -> bool {
+        self.dialer.shows_certificate
+    }
+
     /// A connection of its own, for what is no gRPC.
     ///
     /// # Errors
     /// Why no endpoint answers.
     pub async fn connection(&self) -> Result<Connection, String> {
-        self.dialer.one_round().await
+        self.dialer.one_round().await.map_err(|failed| tell(&failed))
     }
 
     /// Why the last attempt to connect failed; none if none did.
     pub fn last_dial_error(&self) -> Option<String> {
-        self.dialer.last_error.lock().clone()
+        let failed = self.dialer.failed();
+        (!failed.is_empty()).then(|| tell(&failed))
+    }
+
+    /// The endpoints that could not be connected to when none could, with the reasons.
+    pub fn unreached(&self) -> Vec<Failed> {
+        self.dialer.failed()
     }
 
     /// Keys.
@@ -255,85 +279,5 @@ impl Client {
     /// The standard health service.
     pub fn health(&self) -> HealthClient<Transport> {
         HealthClient::new(self.transport())
-    }
-}
-
-/// Finds an endpoint that answers.
-struct Dialer {
-    endpoints: Vec<Endpoint>,
-    tls: Option<Arc<ClientConfig>>,
-    timeout: Duration,
-    wait: bool,
-    /// Where the last connection went: the one to try first.
-    current: AtomicUsize,
-    last_error: Mutex<Option<String>>,
-}
-
-impl Dialer {
-    fn new(options: &Options) -> Result<Self, ClientError> {
-        let endpoints = parse_endpoints(&options.endpoints, options.tls.is_some())?;
-        let encrypted = endpoints.iter().any(|endpoint| endpoint.url.scheme.is_tls());
-        let tls = if encrypted {
-            let files = options.tls.clone().unwrap_or_default();
-            // Whose key it is, and who may read it, is the user's affair in a tool.
-            let limits = TlsLimits { loose_keys: true, ..TlsLimits::default() };
-            let material = Material::load(&files, &limits)?;
-            Some(Arc::new(material.client_config(options.insecure_skip_verify)?))
-        } else {
-            None
-        };
-        Ok(Self {
-            endpoints,
-            tls,
-            timeout: options.dial_timeout,
-            wait: options.wait_for_ready,
-            current: AtomicUsize::new(0),
-            last_error: Mutex::new(None),
-        })
-    }
-
-    async fn connect(&self) -> std::io::Result<Connection> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.one_round().await {
-                Ok(connection) => return Ok(connection),
-                Err(text) if !self.wait => return Err(std::io::Error::other(text)),
-                Err(_) => tokio::time::sleep(pause).await,
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Tries every endpoint once, beginning with the one that answered last.
-    async fn one_round(&self) -> Result<Connection, String> {
-        let first = self.current.load(Ordering::Relaxed);
-        let mut failures = Vec::new();
-        for offset in 0..self.endpoints.len() {
-            let place = (first + offset) % self.endpoints.len();
-            let Some(endpoint) = self.endpoints.get(place) else { continue };
-            match self.dial(endpoint).await {
-                Ok(connection) => {
-                    self.current.store(place, Ordering::Relaxed);
-                    return Ok(connection);
-                }
-                Err(text) => failures.push(text),
-            }
-        }
-        let text = failures.join("; ");
-        *self.last_error.lock() = Some(text.clone());
-        Err(text)
-    }
-
-    async fn dial(&self, endpoint: &Endpoint) -> Result<Connection, String> {
-        let dialling = dial(&endpoint.url, self.tls.as_ref());
-        let result = if self.timeout.is_zero() {
-            dialling.await
-        } else {
-            match tokio::time::timeout(self.timeout, dialling).await {
-                Ok(result) => result,
-                Err(_) => return Err(format!("dial {}: i/o timeout", endpoint.url.authority)),
-            }
-        };
-        result.map_err(|error| error.to_string())
     }
 }

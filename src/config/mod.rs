@@ -52,6 +52,7 @@ pub use sections::{
 };
 
 pub use suites::SPOKEN as SPOKEN_SUITES;
+pub(crate) use table::nearest;
 
 use check::Findings;
 use layers::Settings;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{TARGETS, api, config, consensus, enrol, state, storage, wal};
+use super::{TARGETS, api, client, config, consensus, enrol, state, storage, wal};
 use crate::certs::{Authority, Key, Leaf, Purpose, Request, Validity};
 use crate::types::clock::Clock;
 use crate::types::fuzz::Seed;
@@ -37,6 +37,7 @@ fn seeds() -> Vec<Seed> {
         consensus::seeds(),
         config::seeds(),
         api::seeds(),
+        client::seeds(),
         own,
     ];
     rooms.into_iter().flatten().collect()

@@ -8,15 +8,20 @@ use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::credentials::Credentials;
 use super::forward::forward_writes;
 use super::identity::serials;
+use super::probe::{HandshakeFault, PREFACE, explain};
 use super::stream::{Duplex, Prefixed};
 use crate::types::url::Url;
+
+/// A frame's head, and the type in it that a server's first frame has (RFC 9113, sections 3.4 and 4.1).
+const FRAME_HEAD: usize = 9;
+const SETTINGS: u8 = 4;
 
 /// Why a connection could not be made; the text names the address and the step.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,14 @@ pub enum DialError {
         /// What the TLS library said.
         source: io::Error,
     },
+    /// Somebody answers, and not in HTTP/2.
+    #[error("dial {address}: no HTTP/2 server: {source}")]
+    Greeting {
+        /// Where to.
+        address: String,
+        /// What came instead.
+        source: io::Error,
+    },
     /// The host is nothing a certificate could be valid for.
     #[error(
         "dial {address}: the host is neither a DNS name nor an address, so TLS cannot verify it"
@@ -55,6 +68,16 @@ pub enum DialError {
     },
 }
 
+impl DialError {
+    /// Why there was no handshake; `None` if it did not come to one.
+    pub fn handshake(&self) -> Option<HandshakeFault> {
+        match self {
+            Self::Handshake { source, .. } => Some(explain(source)),
+            _ => None,
+        }
+    }
+}
+
 /// A two-way byte stream to somewhere.
 pub type Connection = Box<dyn Duplex>;
 
@@ -63,7 +86,41 @@ pub type Connection = Box<dyn Duplex>;
 /// # Errors
 /// If nobody answers, or the other end is not whom `tls` trusts.
 pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connection, DialError> {
-    connect(url, tls).await.map(|(connection, _)| connection)
+    dial_as(url, tls, None).await
+}
+
+/// As [`dial`], with another name than the URL's for the certificate to be valid for.
+///
+/// # Errors
+/// If nobody answers, or the other end is not whom `tls` trusts.
+pub async fn dial_as(
+    url: &Url,
+    tls: Option<&Arc<ClientConfig>>,
+    name: Option<&str>,
+) -> Result<Connection, DialError> {
+    connect(url, tls, name).await.map(|(connection, _)| connection)
+}
+
+/// Makes sure that a server in plaintext answers, on a connection of its own: such a server says nothing
+/// before it is asked, and what is sent to one that hangs it may still do later. With TLS the handshake
+/// tells.
+///
+/// # Errors
+/// If nobody answers, or not in HTTP/2.
+pub async fn greet(url: &Url) -> Result<(), DialError> {
+    let (mut connection, _) = connect(url, None, None).await?;
+    let exchange = async {
+        connection.write_all(PREFACE).await?;
+        let mut head = [0; FRAME_HEAD];
+        connection.read_exact(&mut head).await?;
+        if head.get(3) == Some(&SETTINGS) {
+            Ok(())
+        } else {
+            Err(io::Error::from(io::ErrorKind::InvalidData))
+        }
+    };
+    let address = url.authority.clone();
+    exchange.await.map_err(|source| DialError::Greeting { address, source })
 }
 
 /// As [`dial`], with the credentials of this moment; the connection breaks when a certificate the other
@@ -74,7 +131,7 @@ pub async fn dial(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Connecti
 pub async fn dial_with(url: &Url, held: Option<&Credentials>) -> Result<Connection, DialError> {
     let Some(held) = held else { return dial(url, None).await };
     held.refresh();
-    let (connection, serials) = connect(url, held.live().client.as_ref()).await?;
+    let (connection, serials) = connect(url, held.live().client.as_ref(), None).await?;
     if serials.is_empty() {
         return Ok(connection);
     }
@@ -87,6 +144,7 @@ pub async fn dial_with(url: &Url, held: Option<&Credentials>) -> Result<Connecti
 async fn connect(
     url: &Url,
     tls: Option<&Arc<ClientConfig>>,
+    name: Option<&str>,
 ) -> Result<(Connection, Vec<Vec<u8>>), DialError> {
     let address = url.authority.clone();
     let socket: Box<dyn Duplex> = if url.scheme.is_unix() {
@@ -105,7 +163,7 @@ async fn connect(
     }
     let Some(config) = tls else { return Err(DialError::NoTls { address }) };
     // A Unix socket has no host name; Go verifies against `localhost` there too.
-    let host = if url.scheme.is_unix() { "localhost" } else { url.host() };
+    let host = name.unwrap_or(if url.scheme.is_unix() { "localhost" } else { url.host() });
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| DialError::Name { address: address.clone() })?;
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);

@@ -34,7 +34,7 @@ mod together;
 mod verify;
 
 pub use credentials::{Credentials, Live};
-pub use dialer::{Connection, DialError, dial, dial_with};
+pub use dialer::{Connection, DialError, dial, dial_as, dial_with, greet};
 pub use error::{BindError, TlsError};
 pub use expiry::Expiry;
 pub(crate) use forward::forward_ends;
@@ -46,7 +46,9 @@ pub use material::Material;
 pub use memory::{Account, Charge, Full, Memory, MemoryLimits};
 pub use metrics::Metrics;
 pub use pinned::{Pin, pinned};
-pub use probe::{ChainFault, HandshakeFault, Seen, probe, speaks_plaintext, verify_chain};
+pub use probe::{
+    ChainFault, Distrust, HandshakeFault, Seen, probe, speaks_plaintext, verify_chain,
+};
 pub use provider::{Sha256, random, sha256, signed_by};
 pub use revocations::{ListRefused, MAX_LIST_BYTES, RevocationList, Signed};
 pub use serve::{Serving, serve};

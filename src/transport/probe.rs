@@ -26,7 +26,7 @@ use crate::config::TlsLimits;
 use crate::transport::Material;
 
 /// What an HTTP/2 client says first: the preface and empty settings (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// What came of a handshake.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +59,26 @@ pub enum HandshakeFault {
     Certificate(String),
     /// There is no protocol version or suite both sides speak; its word for it.
     Incompatible(String),
+    /// We refuse the server's certificate.
+    Untrusted(Distrust),
     /// Anything else.
+    Other(String),
+}
+
+/// Why a server's certificate is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// It leads to nobody who is trusted.
+    UnknownIssuer,
+    /// It is over.
+    Expired,
+    /// Its time has not come.
+    NotYetValid,
+    /// It is for other names, which are these.
+    Name(Vec<String>),
+    /// It was taken back.
+    Revoked,
+    /// Anything else, in the library's words.
     Other(String),
 }
 
@@ -138,7 +157,7 @@ async fn shake(
     Ok(())
 }
 
-fn explain(error: &io::Error) -> HandshakeFault {
+pub(super) fn explain(error: &io::Error) -> HandshakeFault {
     let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
         let closed = [
             io::ErrorKind::UnexpectedEof,
@@ -170,7 +189,30 @@ fn explain(error: &io::Error) -> HandshakeFault {
             other => HandshakeFault::Other(format!("the server's alert was {other:?}")),
         },
         RustlsError::PeerIncompatible(why) => HandshakeFault::Incompatible(format!("{why:?}")),
+        RustlsError::InvalidCertificate(fault) => HandshakeFault::Untrusted(distrust(fault)),
         other => HandshakeFault::Other(other.to_string()),
+    }
+}
+
+fn distrust(fault: &CertificateError) -> Distrust {
+    match fault {
+        // An authority that was made anew has its name and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::UnknownIssuer,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Distrust::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Distrust::NotYetValid
+        }
+        CertificateError::NotValidForName => Distrust::Name(Vec::new()),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // The library wraps each in its kind, such as `DnsName("…")`.
+            let bare = |name: &String| {
+                let inner = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner);
+                inner.trim_end_matches(')').trim_matches('"').to_owned()
+            };
+            Distrust::Name(presented.iter().map(bare).collect())
+        }
+        CertificateError::Revoked => Distrust::Revoked,
+        other => Distrust::Other(other.to_string()),
     }
 }
 

@@ -243,6 +243,9 @@ fn bash_completes_commands_flags_and_formats() {
         completed(&script, &["member", ""]),
         ["add", "list", "promote", "remove", "replace", "update"]
     );
+    assert_eq!(completed(&script, &["lease", "k"]), ["keep-alive"]);
+    assert_eq!(completed(&script, &["lock", "--t"]), ["--ttl"]);
+    assert_eq!(completed(&script, &["get", "--min"]), ["--min-create-rev", "--min-mod-rev"]);
     assert_eq!(completed(&script, &["--endpoints", "member", "memb"]), ["member"]);
     assert_eq!(
         completed(&script, &["--endpoints", "=", "x", "endpoint", "h"]),

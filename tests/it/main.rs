@@ -13,6 +13,7 @@ mod cluster;
 mod compat;
 mod config;
 mod ctl;
+mod ctl_connect;
 mod ctl_tools;
 mod differential;
 mod durability;

@@ -1,10 +1,11 @@
-//! The table of commands: what there is, what is known but not here yet, which flags each takes.
+//! The table of commands: what there is and which flags each takes.
 
 use super::flags::{Flag, Kind};
 use crate::proto::etcdserverpb::downgrade_request::DowngradeAction;
 
 mod auth;
 mod cluster;
+mod leases;
 mod tools;
 
 /// A command or a group of them.
@@ -32,7 +33,12 @@ pub(super) enum Verb {
     Get,
     Put,
     Del,
+    Txn,
+    Compaction,
     Watch,
+    Lease(LeaseVerb),
+    Lock,
+    Elect,
     EndpointHealth,
     EndpointStatus,
     EndpointHashKv,
@@ -61,7 +67,18 @@ pub(super) enum Verb {
     Completion(Shell),
     Man,
     Version,
+    Options,
     Help,
+}
+
+/// What is done to leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeaseVerb {
+    Grant,
+    Revoke,
+    TimeToLive,
+    List,
+    KeepAlive,
 }
 
 /// What is done to users.
@@ -169,12 +186,29 @@ static GET: &[Flag] = &[
     switch("from-key", "all keys from this one on, in byte order"),
     switch("keys-only", "leave the values out"),
     number("limit", "most results wanted"),
+    number("max-create-rev", "only keys created at this revision or before"),
+    number("max-mod-rev", "only keys last changed at this revision or before"),
+    number("min-create-rev", "only keys created at this revision or later"),
+    number("min-mod-rev", "only keys last changed at this revision or later"),
     text("order", "", "ASCEND (default) or DESCEND"),
     switch("prefix", "all keys with this prefix"),
     switch("print-value-only", "leave the keys out (simple format only)"),
     number("rev", "revision to read at"),
     text("sort-by", "", "CREATE, KEY, MODIFY, VALUE or VERSION"),
+    STREAM,
 ];
+
+/// Means nothing inside a transaction.
+pub(super) const STREAM: Flag =
+    switch("stream", "receive the keys in pieces (etcd 3.7 and this project's servers)");
+
+static TXN: &[Flag] = &[Flag {
+    name: "interactive",
+    short: Some('i'),
+    kind: Kind::Switch,
+    default: "false",
+    help: "say what is wanted next",
+}];
 
 static PUT: &[Flag] = &[
     switch("ignore-lease", "keep the lease the key has"),
@@ -219,11 +253,20 @@ const fn command(path: &'static str, usage: &'static str, about: &'static str) -
 }
 
 /// The whole tool, in parts.
-static TABLES: &[&[Command]] = &[COMMANDS, cluster::COMMANDS, auth::COMMANDS, tools::COMMANDS];
+static TABLES: &[&[Command]] =
+    &[COMMANDS, leases::COMMANDS, cluster::COMMANDS, auth::COMMANDS, tools::COMMANDS];
 
 /// The tool itself and what works on keys.
 static COMMANDS: &[Command] = &[
     command("", "[flags]", "command-line client for etcd"),
+    Command {
+        flags: &[switch("physical", "return only when the old revisions are gone from the disk")],
+        run: Some(Verb::Compaction),
+        example: "compaction 1000",
+        description: "Forgets what was before this revision: older ones can no longer be read or watched.\n\
+                      The current value of every key stays. `endpoint status -w json` tells revisions.",
+        ..command("compaction", "[options] <revision> [flags]", "Forgets old revisions")
+    },
     Command {
         flags: DEL,
         run: Some(Verb::Del),
@@ -249,6 +292,24 @@ static COMMANDS: &[Command] = &[
             "[options] <key> <value> (<value> can also be given from stdin) [flags]",
             "Writes a key",
         )
+    },
+    Command {
+        run: Some(Verb::Options),
+        example: "options",
+        ..command("options", "[flags]", "Lists the flags of all commands")
+    },
+    Command {
+        flags: TXN,
+        run: Some(Verb::Txn),
+        example: "txn < changes",
+        description: "Reads a transaction from standard input: conditions, what to do if all of them hold, and\n\
+                      what to do if one does not. An empty line ends each of the three parts:\n\n    \
+                      mod(\"colour\") = \"7\"\n    value(\"shape\") = \"round\"\n\n    put colour green\n    \
+                      get shape\n\n    get colour\n\n\
+                      A condition compares version, create, mod (revisions), value or lease (in hex) of a\n\
+                      key by =, !=, < or >; key and value stand in double quotes. Changes are get, put and\n\
+                      del with their flags.",
+        ..command("txn", "[options] [flags]", "Makes several changes at once, under conditions")
     },
     Command { run: Some(Verb::Version), ..command("version", "[flags]", "Prints the version") },
     Command {
@@ -289,6 +350,7 @@ pub(super) static KNOWN: &[&str] = &[
     "check",
     "completion",
     "downgrade",
+    "options",
     "help",
 ];
 
@@ -344,8 +406,7 @@ mod tests {
 
     #[test]
     fn every_command_is_explained_with_an_example() {
-        let tables = [COMMANDS, cluster::COMMANDS, auth::COMMANDS, tools::COMMANDS];
-        for command in tables.into_iter().flatten() {
+        for command in Command::all() {
             // Groups show their commands, and what another tool does is shown there.
             let shown = match command.run {
                 None | Some(Verb::SnapshotFile | Verb::Version | Verb::Help) => true,

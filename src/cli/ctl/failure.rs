@@ -6,17 +6,34 @@ use tonic::{Code, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     /// A request failed.
-    Error = 1,
+    Error,
     /// No client could be made.
-    BadConnection = 2,
+    BadConnection,
     /// Input read while running cannot be used.
-    InvalidInput = 3,
+    InvalidInput,
     /// An option or format this command does not have.
-    BadFeature = 4,
+    BadFeature,
     /// Ended from the other side.
-    Interrupted = 5,
+    Interrupted,
     /// The command line cannot be used.
-    BadArgs = 128,
+    BadArgs,
+    /// That of a command run in our place.
+    Child(u8),
+}
+
+impl Exit {
+    /// The code itself.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Error => 1,
+            Self::BadConnection => 2,
+            Self::InvalidInput => 3,
+            Self::BadFeature => 4,
+            Self::Interrupted => 5,
+            Self::BadArgs => 128,
+            Self::Child(code) => code,
+        }
+    }
 }
 
 /// Why a command ends with another code than zero.
@@ -52,7 +69,10 @@ pub(super) fn describe(status: &Status) -> String {
     match status.code() {
         Code::DeadlineExceeded => "context deadline exceeded".to_owned(),
         Code::Cancelled => "context canceled".to_owned(),
-        _ if message.starts_with("etcdserver: ") => message.to_owned(),
+        // The original knows no text of a server that lacks something.
+        code if message.starts_with("etcdserver: ") && code != Code::Unimplemented => {
+            message.to_owned()
+        }
         code => format!("rpc error: code = {} desc = {message}", code_name(code)),
     }
 }

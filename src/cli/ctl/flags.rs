@@ -40,6 +40,8 @@ pub(super) struct Flag {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
     given: BTreeMap<&'static str, String>,
+    /// Other defaults than the declared ones.
+    defaults: BTreeMap<&'static str, String>,
     declared: Vec<&'static Flag>,
 }
 
@@ -138,29 +140,52 @@ fn parse_short<'a>(
     Ok(())
 }
 
+/// A value of a flag's kind, spelt as this kind is always spelt.
+///
+/// # Errors
+/// The reason Go gives.
+pub(super) fn check(flag: &Flag, value: &str) -> Result<String, String> {
+    match flag.kind {
+        Kind::Switch => go::parse_bool(value).map(|value| value.to_string()),
+        Kind::Number => go::parse_int(value, 0).map(|value| value.to_string()),
+        Kind::Span => go::parse_duration(value).map(go::duration),
+        Kind::Text | Kind::List => Ok(value.to_owned()),
+    }
+}
+
 impl Values {
     /// Takes a value for a flag.
     ///
     /// # Errors
     /// If the value is not of the flag's kind, in pflag's words.
     pub(super) fn set(&mut self, flag: &'static Flag, value: &str) -> Result<(), String> {
-        let checked = match flag.kind {
-            Kind::Switch => go::parse_bool(value).map(|value| value.to_string()),
-            Kind::Number => go::parse_int(value, 0).map(|value| value.to_string()),
-            Kind::Span => go::parse_duration(value).map(go::duration),
-            Kind::Text => Ok(value.to_owned()),
-            Kind::List => Ok(match self.given.get(flag.name) {
-                Some(before) => format!("{before},{value}"),
-                None => value.to_owned(),
-            }),
-        };
         let short = flag.short.map(|letter| format!("-{letter}, ")).unwrap_or_default();
-        let checked = checked.map_err(|why| {
+        let checked = check(flag, value).map_err(|why| {
             let (value, name) = (go::quote(value.as_bytes()), flag.name);
             format!("invalid argument {value} for \"{short}--{name}\" flag: {why}")
         })?;
-        self.given.insert(flag.name, checked);
+        let before = self.given.get(flag.name).filter(|_| flag.kind == Kind::List);
+        let text = match before {
+            Some(before) => format!("{before},{checked}"),
+            None => checked,
+        };
+        self.put(flag, text);
         Ok(())
+    }
+
+    /// Puts a checked value in the place of what was given before.
+    pub(super) fn put(&mut self, flag: &'static Flag, checked: String) {
+        self.given.insert(flag.name, checked);
+    }
+
+    /// Puts a checked value in the place of the default. The flag still counts as not given.
+    pub(super) fn set_default(&mut self, flag: &'static Flag, checked: String) {
+        self.defaults.insert(flag.name, checked);
+    }
+
+    /// What was given for a flag.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str)
     }
 
     /// Whether the flag was given.
@@ -170,10 +195,9 @@ impl Values {
 
     /// The text of a flag, its default if it was not given.
     pub(super) fn text(&self, name: &str) -> &str {
-        let default = || self.declared.iter().find(|flag| flag.name == name);
-        self.given
-            .get(name)
-            .map_or_else(|| default().map_or("", |flag| flag.default), String::as_str)
+        let declared = || self.declared.iter().find(|flag| flag.name == name);
+        let known = self.given.get(name).or_else(|| self.defaults.get(name));
+        known.map_or_else(|| declared().map_or("", |flag| flag.default), String::as_str)
     }
 
     /// Whether a switch is on.

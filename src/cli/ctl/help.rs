@@ -41,6 +41,13 @@ pub(super) fn render(command: &Command) -> String {
     out
 }
 
+/// The flags of all commands.
+pub(super) fn options() -> String {
+    let mut out = String::from("GLOBAL OPTIONS:\n");
+    push_flags(&mut out, &GLOBAL.iter().collect::<Vec<_>>(), "");
+    out
+}
+
 fn push(out: &mut String, text: &str) {
     out.push_str(text);
 }
@@ -100,8 +107,7 @@ fn push_columns(out: &mut String, indent: &str, rows: &[(String, String)]) {
 /// What is said about a word that is no command: the likely ones, in the original's order.
 pub(super) fn suggestions(word: &str, known: &[&'static str]) -> Vec<&'static str> {
     let near = |name: &&'static str| name.starts_with(word) || distance(word, name) <= 2;
-    let here = |name: &&'static str| Command::find(name).is_some();
-    known.iter().copied().filter(|name| near(name) && here(name)).collect()
+    known.iter().copied().filter(near).collect()
 }
 
 /// How many letters must be put in, taken out or replaced to turn one word into the other.
@@ -162,7 +168,7 @@ mod tests {
         assert_eq!(distance("dle", "del"), 2);
         assert_eq!(
             suggestions("e", &["get", "put", "del", "endpoint", "elect"]),
-            ["get", "del", "endpoint"]
+            ["get", "del", "endpoint", "elect"]
         );
     }
 }

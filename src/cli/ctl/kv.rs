@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
 use bytes::Bytes;
+use tonic::Response;
 
 use super::failure::{Exit, Failure};
 use super::flags::{Parsed, Values};
@@ -13,12 +14,15 @@ use super::session::{Environment, Session};
 use super::show;
 use crate::cli::go;
 use crate::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
-use crate::proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
+use crate::proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse,
+};
 use crate::types::range::{UNBOUNDED, prefix_end};
 
 const GET_ARGUMENTS: &str =
     "get command needs one argument as key and an optional argument as range_end";
-const PUT_ARGUMENTS: &str = "put command needs 1 argument and input from stdin or 2 arguments";
+pub(super) const PUT_ARGUMENTS: &str =
+    "put command needs 1 argument and input from stdin or 2 arguments";
 const DEL_ARGUMENTS: &str =
     "del command needs one argument as key and an optional argument as range_end";
 const NOTICE: &str = "In etcd v3.6, the operation will be suspended for a few seconds to provide the \
@@ -27,17 +31,55 @@ const NOTICE: &str = "In etcd v3.6, the operation will be suspended for a few se
 pub(super) async fn get(parsed: &mut Parsed, environment: &Environment) -> Result<(), Failure> {
     let request = get_request(&parsed.values, &parsed.arguments)?;
     let session = Session::open(&mut parsed.values, environment).await?;
-    let answer = session.ask(session.client.kv().range(request)).await?;
-    // Asked first, refused afterwards: the order is the original's.
-    if parsed.values.on("count-only") && session.format != Format::Fields {
-        return Err(Failure::bad_args("--count-only is only for `--write-out=fields`"));
-    }
-    let value_only = parsed.values.on("print-value-only");
-    if value_only && session.format != Format::Simple {
-        return Err(Failure::bad_args("print-value-only is only for `--write-out=simple`"));
-    }
-    let look = Look { hex: session.hex, value_only };
-    show(&render(session.format, look, &Answer::Get(&answer))?)
+    let shown = || {
+        // Asked first, refused afterwards: the order is the original's.
+        if parsed.values.on("count-only") && session.format != Format::Fields {
+            return Err(Failure::bad_args("--count-only is only for `--write-out=fields`"));
+        }
+        let value_only = parsed.values.on("print-value-only");
+        if value_only && session.format != Format::Simple {
+            return Err(Failure::bad_args("print-value-only is only for `--write-out=simple`"));
+        }
+        Ok(Look { hex: session.hex, value_only })
+    };
+    let answer = if !parsed.values.on("stream") {
+        session.ask(session.client.kv().range(request)).await?
+    } else if session.format == Format::Simple {
+        let print =
+            |piece: RangeResponse| show(&render(Format::Simple, shown()?, &Answer::Get(&piece))?);
+        return stream(&session, request, print).await;
+    } else {
+        let mut whole = RangeResponse::default();
+        let gather = |piece: RangeResponse| {
+            // The pieces are those of one message; all but the keys stand in the last.
+            let mut kvs = std::mem::take(&mut whole.kvs);
+            kvs.extend(piece.kvs);
+            whole = RangeResponse { kvs, ..piece };
+            Ok(())
+        };
+        stream(&session, request, gather).await?;
+        whole
+    };
+    show(&render(session.format, shown()?, &Answer::Get(&answer))?)
+}
+
+/// Asks for a range in pieces and hands on each as it comes.
+async fn stream(
+    session: &Session,
+    request: RangeRequest,
+    mut take: impl FnMut(RangeResponse) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let pieces = async {
+        let mut pieces = session.client.kv().range_stream(request).await?.into_inner();
+        while let Some(piece) = pieces.message().await? {
+            let taken = take(piece.range_response.unwrap_or_default());
+            if taken.is_err() {
+                return Ok(Response::new(taken));
+            }
+        }
+        Ok(Response::new(Ok(())))
+    };
+    session.ask(pieces).await?
 }
 
 pub(super) async fn put(parsed: &mut Parsed, environment: &Environment) -> Result<(), Failure> {
@@ -57,12 +99,30 @@ pub(super) async fn del(parsed: &mut Parsed, environment: &Environment) -> Resul
     show(&render(session.format, look, &Answer::Del(&answer))?)
 }
 
+pub(super) async fn compaction(
+    parsed: &mut Parsed,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let [revision] = parsed.arguments.as_slice() else {
+        return Err(Failure::bad_args("compaction command needs 1 argument"));
+    };
+    let revision = go::parse_int(&revision.to_string_lossy(), 10)
+        .map_err(|why| Failure::new(Exit::Error, why))?;
+    let session = Session::open(&mut parsed.values, environment).await?;
+    let request = CompactionRequest { revision, physical: parsed.values.on("physical") };
+    session.ask(session.client.kv().compact(request)).await?;
+    show(format!("compacted revision {revision}\n").as_bytes())
+}
+
 /// The bytes of an argument.
 pub(super) fn bytes(argument: &OsString) -> Bytes {
     Bytes::copy_from_slice(argument.as_bytes())
 }
 
-fn get_request(values: &Values, arguments: &[OsString]) -> Result<RangeRequest, Failure> {
+pub(super) fn get_request(
+    values: &Values,
+    arguments: &[OsString],
+) -> Result<RangeRequest, Failure> {
     let Some(key) = arguments.first() else { return Err(Failure::bad_args(GET_ARGUMENTS)) };
     check_one_range(values)?;
     if values.on("keys-only") && values.on("count-only") {
@@ -78,6 +138,8 @@ fn get_request(values: &Values, arguments: &[OsString]) -> Result<RangeRequest, 
         }
     };
     let (key, range_end) = range(values, key, arguments.get(1))?;
+    let (min_create_revision, max_create_revision) = bounds(values, "create", "Create")?;
+    let (min_mod_revision, max_mod_revision) = bounds(values, "mod", "Mod")?;
     let (order, target) = sorting(values)?;
     Ok(RangeRequest {
         key,
@@ -89,8 +151,22 @@ fn get_request(values: &Values, arguments: &[OsString]) -> Result<RangeRequest, 
         serializable,
         keys_only: values.on("keys-only"),
         count_only: values.on("count-only"),
-        ..RangeRequest::default()
+        min_mod_revision,
+        max_mod_revision,
+        min_create_revision,
+        max_create_revision,
     })
+}
+
+/// The revisions between which keys must have been written to be wanted; zero is no bound.
+fn bounds(values: &Values, flag: &str, name: &str) -> Result<(i64, i64), Failure> {
+    let bound = |end: &str| values.number(&format!("{end}-{flag}-rev")).max(0);
+    let (min, max) = (bound("min"), bound("max"));
+    if max > 0 && min > max {
+        let text = format!("getMin{name}Rev(={min}) > getMax{name}Rev(={max})");
+        return Err(Failure::new(Exit::BadFeature, text));
+    }
+    Ok((min, max))
 }
 
 fn sorting(values: &Values) -> Result<(SortOrder, SortTarget), Failure> {
@@ -153,7 +229,7 @@ pub(super) fn open_range(key: Bytes, prefix: bool, from: bool) -> (Bytes, Bytes)
     (key, end.unwrap_or(everything))
 }
 
-fn put_request(values: &Values, arguments: &[OsString]) -> Result<PutRequest, Failure> {
+pub(super) fn put_request(values: &Values, arguments: &[OsString]) -> Result<PutRequest, Failure> {
     let Some(key) = arguments.first() else { return Err(Failure::bad_args(PUT_ARGUMENTS)) };
     let ignore_value = values.on("ignore-value");
     let value = match arguments.get(1) {
@@ -185,7 +261,10 @@ fn piped_value() -> Result<Bytes, Failure> {
     }
 }
 
-fn del_request(values: &Values, arguments: &[OsString]) -> Result<DeleteRangeRequest, Failure> {
+pub(super) fn del_request(
+    values: &Values,
+    arguments: &[OsString],
+) -> Result<DeleteRangeRequest, Failure> {
     let (Some(key), None) = (arguments.first(), arguments.get(2)) else {
         return Err(Failure::bad_args(DEL_ARGUMENTS));
     };
@@ -235,6 +314,11 @@ mod tests {
         assert_eq!(request.sort_target(), SortTarget::Mod);
         assert_eq!(read("a --order ASCEND").unwrap().sort_order(), SortOrder::None);
         assert_eq!(read("a --rev -5").unwrap().revision, 0);
+        let line = "a --min-mod-rev 1 --max-mod-rev 2 --min-create-rev 3 --max-create-rev 4";
+        let bounds = read(line).unwrap();
+        assert_eq!((bounds.min_mod_revision, bounds.max_mod_revision), (1, 2));
+        assert_eq!((bounds.min_create_revision, bounds.max_create_revision), (3, 4));
+        assert_eq!(read("a --min-mod-rev 7").unwrap().max_mod_revision, 0, "no bound");
     }
 
     #[test]
@@ -246,6 +330,8 @@ mod tests {
             ("a --consistency x", Exit::BadFeature),
             ("a --order x", Exit::BadFeature),
             ("a --sort-by x", Exit::BadFeature),
+            ("a --min-mod-rev 5 --max-mod-rev 4", Exit::BadFeature),
+            ("a --min-create-rev 5 --max-create-rev 4", Exit::BadFeature),
         ] {
             assert_eq!(read(line).unwrap_err().exit, exit, "{line}");
         }

@@ -59,7 +59,9 @@ fn etcdctl() -> String {
     out.push_str(&escape(
         "Asks and changes an etcd cluster. Flags may stand anywhere; two dashes end them. Names of \
          commands may be shortened as long as they are unique. Each flag of all commands can also \
-         come from a variable: --write-out is ETCDCTL_WRITE_OUT.\n",
+         come from a variable (--write-out is ETCDCTL_WRITE_OUT) or from a line of \
+         ~/.config/etcdctl/config.yml or /etc/etcd/etcdctl.yml (write-out: json); each of them holds over those \
+         behind it.\n",
     ));
     out.push_str("\n.SH COMMANDS\n");
     let root = Command::find("");

@@ -13,7 +13,7 @@ use super::flags::{Parsed, Values};
 use super::progress::Progress;
 use super::session::{Environment, Session, authenticate, credentials, log_failed_call, refuse};
 use super::show;
-use super::watch::is_passing;
+use super::watch::{is_passing, resume_elsewhere};
 use crate::client::{Client, Options};
 use crate::config::Tls;
 use crate::proto::etcdserverpb::request_op::Request;
@@ -30,8 +30,6 @@ use crate::types::range::{UNBOUNDED, next_key, prefix_end};
 const PAGE: i64 = 1_000;
 /// How often the number of copied keys is printed.
 const REPORT: Duration = Duration::from_secs(30);
-/// Pause before a broken watch is opened again.
-const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn make_mirror(
     parsed: &mut Parsed,
@@ -75,6 +73,7 @@ async fn target(
     let options = Options {
         endpoints: vec![destination],
         tls: encrypted.then_some(tls),
+        server_name: None,
         user: None,
         ..session.options().clone()
     };
@@ -186,7 +185,9 @@ impl Mirror {
         loop {
             match self.watch(&mut start, &mut report).await {
                 Ok(failure) => return Err(failure),
-                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                Err(status) if is_passing(&status) => {
+                    self.source = resume_elsewhere(&self.source, &status).await;
+                }
                 Err(status) => return Err(Self::failed(&self.source, &status)),
             }
         }

@@ -2,24 +2,36 @@
 
 mod auth;
 mod check;
+mod child;
+mod claim;
 mod cluster;
 mod commands;
 mod completion;
+mod discovery;
+mod elect;
 mod endpoint;
 mod expiry;
 mod failure;
 mod flags;
 mod help;
+mod hint;
+mod keeper;
 mod kv;
+mod lease;
 mod locate;
+mod lock;
 mod maintain;
 mod man;
 mod mirror;
 mod print;
 mod progress;
+mod queue;
 mod resident;
 mod session;
+mod settings;
 mod stopwatch;
+mod txn;
+mod typed;
 mod watch;
 mod watch_args;
 
@@ -48,7 +60,7 @@ pub fn run(
             if let Some(message) = failure.message {
                 eprintln!("Error: {message}");
             }
-            ExitCode::from(failure.exit as u8)
+            ExitCode::from(failure.exit.code())
         }
     }
 }
@@ -92,6 +104,7 @@ fn perform(verb: Verb, parsed: Parsed, environment: &Environment) -> Result<(), 
             let (release, api) = (version::ETCD_API, help::api_version());
             show(format!("etcdctl version: {release}\nAPI version: {api}\n").as_bytes())
         }
+        Verb::Options => show(help::options().as_bytes()),
         Verb::Help => explain(&parsed.arguments),
         Verb::Completion(shell) => show(completion::script(shell).as_bytes()),
         Verb::Man => man::man(&parsed.arguments),
@@ -113,7 +126,12 @@ async fn ask(verb: Verb, mut parsed: Parsed, environment: &Environment) -> Resul
         Verb::Get => kv::get(&mut parsed, environment).await,
         Verb::Put => kv::put(&mut parsed, environment).await,
         Verb::Del => kv::del(&mut parsed, environment).await,
+        Verb::Txn => txn::txn(&mut parsed, environment).await,
+        Verb::Compaction => kv::compaction(&mut parsed, environment).await,
         Verb::Watch => watch::watch(&mut parsed, environment).await,
+        Verb::Lease(verb) => lease::lease(verb, &mut parsed, environment).await,
+        Verb::Lock => lock::lock(&mut parsed, environment).await,
+        Verb::Elect => elect::elect(&mut parsed, environment).await,
         Verb::EndpointHealth => endpoint::health(&mut parsed, environment).await,
         Verb::EndpointStatus => endpoint::status(&mut parsed, environment).await,
         Verb::EndpointHashKv => endpoint::hash(&mut parsed, environment).await,
@@ -137,7 +155,7 @@ async fn ask(verb: Verb, mut parsed: Parsed, environment: &Environment) -> Resul
         Verb::MakeMirror => mirror::make_mirror(&mut parsed, environment).await,
         Verb::CheckPerf => check::perf(&mut parsed, environment).await,
         Verb::CheckDatascale => check::datascale(&mut parsed, environment).await,
-        Verb::Version | Verb::Help | Verb::Completion(_) | Verb::Man => Ok(()),
+        Verb::Version | Verb::Options | Verb::Help | Verb::Completion(_) | Verb::Man => Ok(()),
     }
 }
 

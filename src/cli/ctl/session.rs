@@ -1,17 +1,18 @@
-//! What every command that talks to servers begins with: settings from flags and environment, and a
-//! client.
+//! What every command that talks to servers begins with: its settings, and a client.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tonic::{Response, Status};
 
-use super::commands::GLOBAL;
+use super::discovery;
 use super::failure::{Exit, Failure, code_name, describe};
 use super::flags::Values;
+use super::hint;
 use super::print::Format;
+use super::settings::Settings;
 use crate::client::{Client, ClientError, Options};
 use crate::config::Tls;
 use crate::transport::TlsError;
@@ -40,12 +41,17 @@ impl Session {
         values: &mut Values,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        take_environment(values, environment)?;
+        let settings = Settings::settle(values, environment, Path::new("/"))?;
         if values.on("debug") {
-            show_settings(values);
+            settings.show(values).iter().for_each(|line| eprintln!("{line}"));
         }
         let format = Format::parse(values.text("write-out"))?;
-        let options = options(values)?;
+        let mut options = options(values)?;
+        if let Some(found) = discovery::discover(values).await? {
+            options.endpoints = found.endpoints;
+            options.tls = options.tls.or(found.server_name.is_some().then(Tls::default));
+            options.server_name = found.server_name;
+        }
         let mut client = Client::lazy(&options).map_err(|error| refuse(&error))?;
         let timeout = values.span("command-timeout");
         if let Some((name, password)) = &options.user {
@@ -96,7 +102,11 @@ impl Session {
             Ok(result) => result.map(Response::into_inner),
             Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
         };
-        result.inspect_err(|status| log_failed_call(client, status))
+        if let Err(status) = &result {
+            log_failed_call(client, status);
+            hint::give(client, status).await;
+        }
+        result
     }
 
     /// Gives something longer than one call the time of a command.
@@ -128,66 +138,7 @@ impl Session {
     }
 }
 
-/// Sets the flags that `ETCDCTL_*` variables name.
-fn take_environment(values: &mut Values, environment: &Environment) -> Result<(), Failure> {
-    for flag in GLOBAL {
-        let name = variable(flag.name);
-        let Some(value) = environment.get(&name).filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        if values.is_given(flag.name) {
-            log(
-                "fatal",
-                &[
-                    (
-                        "msg",
-                        "conflicting environment variable is shadowed by corresponding command-line flag \
-                         (either unset environment variable or disable flag))",
-                    ),
-                    ("environment-variable", &name),
-                ],
-            );
-            return Err(Failure::silent(Exit::Error));
-        }
-        // A value the flag cannot take is passed over, as the original does.
-        let _ = values.set(flag, value);
-    }
-    for (name, value) in environment {
-        let ours = name.strip_prefix("ETCDCTL_").is_some_and(|rest| rest != "API");
-        if ours && !GLOBAL.iter().any(|flag| variable(flag.name) == *name) {
-            let variable = format!("{name}={value}");
-            let message = ("msg", "unrecognized environment variable");
-            log("warn", &[message, ("environment-variable", &variable)]);
-        }
-    }
-    Ok(())
-}
-
-fn variable(flag: &str) -> String {
-    format!("ETCDCTL_{}", flag.to_uppercase().replace('-', "_"))
-}
-
-fn show_settings(values: &Values) {
-    for flag in GLOBAL {
-        let name = variable(flag.name);
-        match flag.name {
-            "endpoints" => eprintln!("{name}=[{}]", values.list("endpoints").join(",")),
-            // The one place where the original prints a secret; we do not.
-            "password" if values.is_given("password") => eprintln!("{name}=***"),
-            "user" => {
-                let user = values.text("user").split(':').next().unwrap_or_default();
-                eprintln!("{name}={user}");
-            }
-            other => eprintln!("{name}={}", values.text(other)),
-        }
-    }
-}
-
 fn options(values: &Values) -> Result<Options, Failure> {
-    if !values.text("discovery-srv").is_empty() {
-        let text = "--discovery-srv is not part of this version: name the servers with --endpoints";
-        return Err(Failure::new(Exit::BadFeature, text));
-    }
     for name in ["cert", "key", "cacert"] {
         if values.is_given(name) && values.text(name).is_empty() {
             let text = format!("empty string is passed to --{name} option");
@@ -206,6 +157,7 @@ fn options(values: &Values) -> Result<Options, Failure> {
         endpoints: values.list("endpoints"),
         tls: wanted.then_some(tls),
         insecure_skip_verify: values.on("insecure-skip-tls-verify"),
+        server_name: None,
         dial_timeout: values.span("dial-timeout"),
         keepalive_time: values.span("keepalive-time").max(SHORTEST_KEEPALIVE),
         keepalive_timeout: values.span("keepalive-timeout"),
@@ -269,6 +221,7 @@ pub(super) async fn authenticate(
         Err(_) => late(),
     };
     log_failed_call(client, &result);
+    hint::give(client, &result).await;
     // A server without users lets everybody in.
     if result.message() == "etcdserver: authentication is not enabled" {
         return Ok(());
@@ -285,6 +238,9 @@ pub(super) fn refuse(error: &ClientError) -> Failure {
             let why = go_error(source);
             Failure::bad_args(format!("open {}: {why}", path.display()))
         }
+        ClientError::Tls(TlsError::NoRoots) => Failure::bad_args(
+            "servers cannot be verified: this machine has no CA bundle; name the cluster's with --cacert",
+        ),
         ClientError::Tls(error) => Failure::bad_args(error.to_string()),
         other => Failure::new(Exit::BadConnection, other.to_string()),
     }

@@ -13,9 +13,9 @@ use tonic::{Code, Status, Streaming};
 use super::failure::{Exit, Failure, describe};
 use super::flags::Parsed;
 use super::print::{Answer, Format, Look, render};
-use super::session::{Environment, Session, go_error};
-use super::show;
-use super::watch_args::{Preset, Wanted, parse_line, wanted, words};
+use super::session::{Environment, Session};
+use super::watch_args::{Preset, Wanted, parse_line, wanted};
+use super::{child, show, typed};
 use crate::cli::go;
 use crate::client::Client;
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
@@ -66,7 +66,7 @@ async fn interactive(session: Arc<Session>, preset: &Preset) -> Result<(), Failu
             let text = "error reading watch request line: EOF";
             return Err(Failure::new(Exit::InvalidInput, text));
         };
-        let words = words(&line);
+        let words = typed::words(line.as_bytes())?;
         match words.first().and_then(|word| word.to_str()) {
             Some("watch") if words.len() < 2 && preset.is_empty() => {
                 eprintln!("Invalid command {line} (command type or key is not provided)");
@@ -145,7 +145,9 @@ impl Watcher {
             };
             match ended {
                 Ok(()) => return Ok(()),
-                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                Err(status) if is_passing(&status) => {
+                    self.client = resume_elsewhere(&self.client, &status).await;
+                }
                 Err(status) => {
                     eprintln!("watch was canceled ({})", describe(&status));
                     return Ok(());
@@ -231,6 +233,15 @@ pub(super) fn is_passing(status: &Status) -> bool {
         && !status.message().starts_with("etcdserver: permission")
 }
 
+/// The client to open a broken stream with again, after a pause. A broken connection finds another
+/// endpoint by itself; a server that says why it cannot serve, such as one that has lost its leader, is
+/// left for the next.
+pub(super) async fn resume_elsewhere(client: &Client, status: &Status) -> Client {
+    tokio::time::sleep(PAUSE).await;
+    let said_so = status.message().starts_with("etcdserver: ");
+    if said_so { client.elsewhere() } else { client.clone() }
+}
+
 fn run_command(words: &[OsString], revision: i64, event: &Event) -> Result<(), Failure> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let (key, value) = event.kv.as_ref().map_or((&[][..], &[][..]), |kv| (&kv.key, &kv.value));
@@ -243,20 +254,10 @@ fn run_command(words: &[OsString], revision: i64, event: &Event) -> Result<(), F
         .stdin(std::process::Stdio::null())
         .status();
     let fault = match ended {
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => match status.code() {
-            Some(code) => format!("exit status {code}"),
-            None => status.to_string(),
-        },
-        Err(error) => {
-            let name = program.to_string_lossy();
-            if name.contains('/') {
-                format!("fork/exec {name}: {}", go_error(&error))
-            } else {
-                format!("exec: {}: executable file not found in $PATH", quoted(program))
-            }
-        }
+        Ok(status) => child::end_fault(status),
+        Err(error) => Some(child::start_fault(program, &error)),
     };
+    let Some(fault) = fault else { return Ok(()) };
     let words: Vec<String> = words.iter().map(quoted).collect();
     eprintln!("command [{}] error ({fault})", words.join(" "));
     Err(Failure::silent(Exit::Error))

@@ -97,53 +97,6 @@ fn request(values: &Values, key: Bytes, end: Option<Bytes>) -> Result<WatchCreat
     })
 }
 
-/// Takes a typed line apart: blanks between words, double quotes with escapes, single quotes
-/// without.
-pub(super) fn words(line: &str) -> Vec<OsString> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let (word, after) = match first {
-            '"' => double_quoted(rest),
-            '\'' => single_quoted(rest),
-            _ => None,
-        }
-        .unwrap_or_else(|| bare(rest));
-        words.push(OsString::from(word));
-        rest = after.trim_start();
-    }
-    words
-}
-
-fn bare(text: &str) -> (String, &str) {
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let (word, after) = text.split_at(end);
-    (word.to_owned(), after)
-}
-
-fn single_quoted(text: &str) -> Option<(String, &str)> {
-    let (word, after) = text.get(1..)?.split_once('\'')?;
-    Some((word.to_owned(), after))
-}
-
-fn double_quoted(text: &str) -> Option<(String, &str)> {
-    let mut word = String::new();
-    let mut letters = text.char_indices().skip(1);
-    while let Some((place, letter)) = letters.next() {
-        match letter {
-            '"' => return Some((word, text.get(place + 1..)?)),
-            '\\' => word.push(match letters.next()?.1 {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                other => other,
-            }),
-            other => word.push(other),
-        }
-    }
-    None
-}
-
 /// The flags and arguments of a typed line, whose first word is `watch`.
 pub(super) fn parse_line(words: &[OsString]) -> Result<Parsed, Failure> {
     let flags: Vec<&'static Flag> = WATCH.iter().collect();
@@ -153,9 +106,11 @@ pub(super) fn parse_line(words: &[OsString]) -> Result<Parsed, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ctl::typed;
 
     fn want(line: &str, preset: &Preset) -> Result<Wanted, String> {
-        let parsed = parse_line(&words(&format!("watch {line}")));
+        let parsed =
+            typed::words(format!("watch {line}").as_bytes()).and_then(|words| parse_line(&words));
         let wanted = parsed.and_then(|parsed| wanted(&parsed, preset));
         wanted.map_err(|failure| failure.message.unwrap_or_default())
     }
@@ -187,12 +142,5 @@ mod tests {
         ] {
             assert_eq!(want(line, preset).unwrap_err(), fault, "{line}");
         }
-    }
-
-    #[test]
-    fn typed_lines_are_split_like_a_shell_does() {
-        assert_eq!(words(r#" watch "a \"b\n" 'c\n d'  e "#), ["watch", "a \"b\n", "c\\n d", "e"]);
-        assert_eq!(words("\"open"), ["\"open"]);
-        assert!(words("  ").is_empty());
     }
 }

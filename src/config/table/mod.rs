@@ -175,7 +175,7 @@ pub(super) fn by_path(path: &str) -> Option<(&'static Setting, &'static str)> {
 }
 
 /// The word among `known` that is most like `word`, if any is like it at all.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     known
         .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase()), candidate))

@@ -2,7 +2,8 @@
 
 mod clients;
 mod ctl;
-mod ctl_cluster;
+mod ctl_keys;
+mod ctl_leases;
 mod http;
 mod kv;
 mod lease;

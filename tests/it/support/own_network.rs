@@ -11,7 +11,15 @@ pub(crate) fn run(script: &str, programs: &[(&str, PathBuf)]) -> Option<String> 
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path);
         // The shell is the first process of its own tree, so that whatever it started ends with it.
-        command.args(["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
+        command.args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ]);
         command.args(["sh", "-euc", script]);
         command.stdin(Stdio::null());
         command

@@ -25,6 +25,11 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
             field(&mut out, "Deleted", answer.deleted);
             answer.prev_kvs.iter().for_each(|kv| pair(&mut out, "Prev", kv));
         }
+        Answer::Txn(answer) => {
+            header(&mut out, answer.header.as_ref());
+            field(&mut out, "Succeeded", answer.succeeded);
+            Answer::inner(answer).for_each(|inner| out.push_str(&render(&inner)));
+        }
         Answer::Watch(answer) => {
             header(&mut out, answer.header.as_ref());
             for event in &answer.events {

@@ -29,7 +29,7 @@ impl Object {
     }
 
     pub(super) fn bytes(self, name: &str, value: &[u8]) -> Self {
-        self.unless_empty(name, format!("\"{}\"", STANDARD.encode(value)), value.is_empty())
+        self.unless_empty(name, bytes(value), value.is_empty())
     }
 
     fn list(self, name: &str, items: &[KeyValue]) -> Self {
@@ -43,7 +43,11 @@ impl Object {
 }
 
 pub(super) fn render(answer: &Answer<'_>) -> String {
-    let text = match answer {
+    object(answer) + "\n"
+}
+
+fn object(answer: &Answer<'_>) -> String {
+    let object = match answer {
         Answer::Get(answer) => Object::default()
             .always("header", header(answer.header.as_ref()))
             .list("kvs", &answer.kvs)
@@ -60,6 +64,13 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
             .always("header", header(answer.header.as_ref()))
             .number("deleted", answer.deleted)
             .list("prev_kvs", &answer.prev_kvs),
+        Answer::Txn(answer) => {
+            let responses = array(Answer::inner(answer).map(|inner| response(&inner)));
+            Object::default()
+                .always("header", header(answer.header.as_ref()))
+                .number("succeeded", Switch(answer.succeeded))
+                .unless_empty("responses", responses, answer.responses.is_empty())
+        }
         Answer::Watch(answer) => Object::default()
             .always("Header", header(answer.header.as_ref()))
             .always("Events", array(answer.events.iter().map(event)))
@@ -67,7 +78,19 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
             .always("Canceled", answer.canceled)
             .always("Created", answer.created),
     };
-    text.end() + "\n"
+    object.end()
+}
+
+/// An answer inside that of a transaction, under the name of its kind.
+fn response(answer: &Answer<'_>) -> String {
+    let kind = match answer {
+        Answer::Get(_) => "response_range",
+        Answer::Put(_) => "response_put",
+        Answer::Del(_) => "response_delete_range",
+        Answer::Txn(_) | Answer::Watch(_) => "response_txn",
+    };
+    let inner = Object::default().always(kind, object(answer)).end();
+    Object::default().always("Response", inner).end()
 }
 
 /// A truth value that is left out when it is false.
@@ -81,13 +104,17 @@ impl Display for Switch {
 }
 
 pub(super) fn header(header: Option<&ResponseHeader>) -> String {
+    header_object(header).end()
+}
+
+/// A header to which what it heads is added, as the structures of etcd's client embed it.
+pub(super) fn header_object(header: Option<&ResponseHeader>) -> Object {
     let header = header_of(header);
     Object::default()
         .number("cluster_id", header.cluster_id)
         .number("member_id", header.member_id)
         .number("revision", header.revision)
         .number("raft_term", header.raft_term)
-        .end()
 }
 
 fn pair(kv: &KeyValue) -> String {
@@ -114,6 +141,11 @@ fn event(event: &Event) -> String {
 
 pub(super) fn array(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(","))
+}
+
+/// Bytes in quotes.
+pub(super) fn bytes(value: &[u8]) -> String {
+    format!("\"{}\"", STANDARD.encode(value))
 }
 
 /// A text as Go's encoder writes it, which also hides what HTML would read as markup.

@@ -4,6 +4,7 @@ pub(super) mod auth;
 pub(super) mod cluster;
 mod fields;
 mod json;
+pub(super) mod lease;
 pub(super) mod servers;
 mod simple;
 mod table;
@@ -11,8 +12,9 @@ mod table;
 use prost::Message;
 
 use super::failure::{Exit, Failure};
+use crate::proto::etcdserverpb::response_op::Response;
 use crate::proto::etcdserverpb::{
-    DeleteRangeResponse, PutResponse, RangeResponse, ResponseHeader, WatchResponse,
+    DeleteRangeResponse, PutResponse, RangeResponse, ResponseHeader, TxnResponse, WatchResponse,
 };
 
 /// The forms.
@@ -61,7 +63,22 @@ pub(super) enum Answer<'a> {
     Get(&'a RangeResponse),
     Put(&'a PutResponse),
     Del(&'a DeleteRangeResponse),
+    Txn(&'a TxnResponse),
     Watch(&'a WatchResponse),
+}
+
+impl<'a> Answer<'a> {
+    /// The answers inside a transaction's.
+    fn inner(answer: &'a TxnResponse) -> impl Iterator<Item = Self> {
+        answer.responses.iter().filter_map(|one| {
+            Some(match one.response.as_ref()? {
+                Response::ResponseRange(answer) => Self::Get(answer),
+                Response::ResponsePut(answer) => Self::Put(answer),
+                Response::ResponseDeleteRange(answer) => Self::Del(answer),
+                Response::ResponseTxn(answer) => Self::Txn(answer),
+            })
+        })
+    }
 }
 
 /// The text of an answer.
@@ -75,6 +92,7 @@ pub(super) fn render(format: Format, look: Look, answer: &Answer<'_>) -> Result<
             Answer::Get(answer) => answer.encode_to_vec(),
             Answer::Put(answer) => answer.encode_to_vec(),
             Answer::Del(answer) => answer.encode_to_vec(),
+            Answer::Txn(answer) => answer.encode_to_vec(),
             Answer::Watch(answer) => {
                 // What the library hands on: the numbering of watches is its own affair.
                 let mut answer = WatchResponse::clone(answer);

@@ -17,6 +17,13 @@ pub(super) fn render(look: Look, answer: &Answer<'_>) -> Vec<u8> {
             line(&mut out, answer.deleted.to_string().as_bytes());
             answer.prev_kvs.iter().for_each(|kv| pair(&mut out, whole, kv));
         }
+        Answer::Txn(answer) => {
+            line(&mut out, if answer.succeeded { b"SUCCESS" } else { b"FAILURE" });
+            for inner in Answer::inner(answer) {
+                out.push(b'\n');
+                out.extend(render(whole, &inner));
+            }
+        }
         Answer::Watch(answer) => {
             for event in &answer.events {
                 line(&mut out, event.r#type().as_str_name().as_bytes());
