@@ -61,7 +61,8 @@ fn etcdctl() -> String {
          commands may be shortened as long as they are unique. Each flag of all commands can also \
          come from a variable (--write-out is ETCDCTL_WRITE_OUT) or from a line of \
          ~/.config/etcdctl/config.yml or /etc/etcd/etcdctl.yml (write-out: json); each of them holds over those \
-         behind it.\n",
+         behind it. When nothing says where the servers are and how to reach them, and the key of the client \
+         admin in /etc/etcd/pki may be read, the server of this machine is reached with it.\n",
     ));
     out.push_str("\n.SH COMMANDS\n");
     let root = Command::find("");
