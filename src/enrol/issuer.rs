@@ -85,7 +85,9 @@ impl Issuer {
             key_file: Some(own.server.key.clone()),
             ..Tls::default()
         };
-        let credentials = Credentials::open(tls, TlsLimits::default(), metrics.clone())?;
+        // Few come, and whoever was just told of another root looks for it at once.
+        let (allowed, always) = (TlsLimits::default(), Duration::ZERO);
+        let credentials = Credentials::open_rechecking(tls, allowed, metrics.clone(), always)?;
         let bound = bind_all(&parts.listen, BindOptions::default()).await?;
         let urls = bound.iter().flat_map(Bound::urls).collect();
         let cluster = Cluster::of(&parts.layout, parts.endpoints.clone());
@@ -98,8 +100,8 @@ impl Issuer {
             supervisor: supervisor.clone(),
             stage: Stage::Serving,
         };
-        let service = IssuerServer::new(Service::new(desk.clone(), cluster.clone()))
-            .max_decoding_message_size(MOST_REQUEST_BYTES);
+        let service = Service::new(desk.clone(), cluster.clone(), credentials.clone());
+        let service = IssuerServer::new(service).max_decoding_message_size(MOST_REQUEST_BYTES);
         let service = Routes::new(service).into_axum_router();
         for bound in bound {
             serve(bound, serving.clone(), service.clone())?;

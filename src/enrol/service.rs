@@ -17,7 +17,7 @@ use crate::proto::enrol::{
     RenewAnswer, RenewRequest,
 };
 use crate::telemetry::quiet::Quiet;
-use crate::transport::Identity;
+use crate::transport::{Credentials, Identity};
 use crate::types::clock::Clock;
 use crate::types::url::{Scheme, Url};
 
@@ -30,6 +30,8 @@ const MOST_URLS: usize = 16;
 pub(super) struct Service {
     desk: Desk,
     cluster: Cluster,
+    /// What the issuer shows.
+    credentials: Credentials,
     attempts: Attempts,
     quiet: Quiet,
     calls: Semaphore,
@@ -38,10 +40,11 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(desk: Desk, cluster: Cluster) -> Self {
+    pub(super) fn new(desk: Desk, cluster: Cluster, credentials: Credentials) -> Self {
         Self {
             desk,
             cluster,
+            credentials,
             attempts: Attempts::default(),
             quiet: Quiet::default(),
             calls: Semaphore::new(MOST_CALLS),
@@ -163,7 +166,12 @@ impl Issuer for Service {
         let from = Caller::of(&request);
         let _place = self.admit(&from)?;
         let request = request.into_inner();
-        self.at_the_desk(&from, move |desk, _| desk.follow(&request)).await.map(Response::new)
+        let answer = self.at_the_desk(&from, move |desk, _| desk.follow(&request)).await?;
+        if answer.trust.is_some() {
+            // Whoever is told of another root comes back for it. What is wrong is said there.
+            let _ = self.credentials.reload();
+        }
+        Ok(Response::new(answer))
     }
 }
 

@@ -66,13 +66,18 @@ impl Rules {
         if !self.allowed_cn.is_empty() {
             let name = read(leaf)?.common_name;
             if !self.allowed_cn.contains(&name) {
-                return Err(refuse(&format!(
-                    "its common name {name:?} is not among the allowed ones"
-                )));
+                let allowed = &self.allowed_cn;
+                let reason =
+                    format!("its common name {name:?} is not among the allowed {allowed:?}");
+                return Err(refuse(&reason));
             }
         }
         if !self.allowed_hostname.is_empty() && !self.is_for_allowed_host(leaf)? {
-            return Err(refuse("it is valid for none of the allowed host names"));
+            let PeerCertificate { dns_names, ip_addresses, .. } = read(leaf)?;
+            let allowed = &self.allowed_hostname;
+            return Err(refuse(&format!(
+                "it is valid for {dns_names:?} and {ip_addresses:?}, for none of the allowed {allowed:?}"
+            )));
         }
         Ok(())
     }
@@ -261,5 +266,33 @@ impl ServerCertVerifier for AnyServer {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_names_what_is_shown_and_what_is_allowed() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["app.example.org".to_owned(), "10.0.0.7".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "app");
+        let made = params.self_signed(&key).unwrap();
+        let named = |name: &str| vec![name.to_owned()];
+        let by_name = Rules { allowed_cn: named("backup"), ..Rules::default() };
+        let by_host = Rules { allowed_hostname: named("db.example.org"), ..Rules::default() };
+        for (rules, told) in [
+            (by_name, &["\"app\"", "\"backup\""][..]),
+            (by_host, &["app.example.org", "10.0.0.7", "db.example.org"]),
+        ] {
+            let (checked, shown) = watching(async { rules.check(&[made.der()]) }).await;
+            let refusal = shown.refusal.unwrap();
+            assert!(
+                checked.is_err() && told.iter().all(|word| refusal.contains(word)),
+                "{refusal}"
+            );
+        }
     }
 }

@@ -314,8 +314,10 @@ fn is_of_signing(pki: &Pki, serial: &str) -> Result<bool, Refusal> {
     Ok(facts.first().is_some_and(|facts| pki.is_of_signing(facts).unwrap_or_default()))
 }
 
-/// Writes whom to trust where this machine looks, the issuer's pin included.
+/// Writes whom to trust where this machine looks, the issuer's pin included. Before anybody can be told
+/// of it, the issuer has a certificate that leads there.
 fn publish(pki: &Pki) -> Result<Vec<Step>, Refusal> {
+    ensure_own(pki)?;
     let mut steps = pki.publish()?;
     let path = pki.layout().issuer();
     if let Some(known) = Known::read(&path)? {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use etcd::certs::{Facts, own_names};
+use etcd::types::clock::Clock;
 
 use crate::cert::Desk;
 use crate::cert::enrol::{join, serve, token};
@@ -325,6 +326,9 @@ fn every_command_answers_programs_too() {
         assert_eq!(answer.code, Some(0), "{words:?}: {}{}", answer.stdout, answer.stderr);
         assert!(!answer.json()[told].is_null(), "{words:?} has no {told}: {}", answer.stdout);
     }
+    let made = desk.run(&[&create[..], &["--output=json"]].concat()).good().json();
+    let left = made["expires"].as_i64().unwrap() - Clock.unix().as_secs().cast_signed();
+    assert!((1700..=1800).contains(&left), "{left} seconds are not half an hour");
     let text = token(&desk, &issuer, "client", "app3", &[]);
     let joined = join(&desk.folder.path().join("app3"), &text, &["--output=json"]).good();
     assert_eq!(joined.json()["name"], "app3");
