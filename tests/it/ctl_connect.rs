@@ -151,6 +151,20 @@ fn hints(words: &[&str]) -> Vec<String> {
     hints.map(str::to_owned).collect()
 }
 
+/// A command that cannot reach an endpoint gives this reason for it, and no other.
+fn is_explained(endpoint: &str, flags: &[String], reason: &str) {
+    let endpoints = format!("--endpoints={endpoint}");
+    let mut words =
+        vec![endpoints.as_str(), "--dial-timeout=1s", "--command-timeout=2s", "get", "a"];
+    words.extend(flags.iter().map(String::as_str));
+    let given = hints(&words);
+    let name = endpoint.split(',').next().unwrap();
+    assert!(!given.is_empty(), "no hint at {endpoint}, expected {reason}");
+    for hint in given {
+        assert!(hint.starts_with(name) && hint.contains(reason), "{hint}\nexpected: {reason}");
+    }
+}
+
 #[test]
 fn refusals_of_tls_are_explained() {
     let pki = Pki::new();
@@ -206,16 +220,7 @@ fn refusals_of_tls_are_explained() {
         ),
         ("127.0.0.1:1".to_owned(), vec![], "nothing listens there"),
     ] {
-        let endpoints = format!("--endpoints={endpoint}");
-        let mut words =
-            vec![endpoints.as_str(), "--dial-timeout=1s", "--command-timeout=2s", "get", "a"];
-        words.extend(flags.iter().map(String::as_str));
-        let given = hints(&words);
-        let name = endpoint.split(',').next().unwrap();
-        assert!(!given.is_empty(), "no hint at {endpoint}, expected {reason}");
-        for hint in given {
-            assert!(hint.starts_with(name) && hint.contains(reason), "{hint}\nexpected: {reason}");
-        }
+        is_explained(&endpoint, &flags, reason);
     }
 }
 

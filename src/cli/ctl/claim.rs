@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::failure::{Exit, Failure};
 use super::flags::Parsed;
@@ -17,9 +17,10 @@ use crate::tasks::{Signal, Signals};
 
 /// A lease that is kept alive meanwhile, and the signals that end it.
 pub(super) struct Claim {
-    pub(super) session: Session,
+    session: Session,
     lease: i64,
-    keeping: JoinHandle<()>,
+    /// Its one task ends when the lease is gone.
+    keeping: JoinSet<()>,
     lost: bool,
     signals: Signals,
     /// What is said when the lease is gone.
@@ -49,7 +50,8 @@ impl Claim {
         };
         let time = Duration::from_secs(granted.ttl.unsigned_abs());
         let mut keeper = Keeper::new(session.client.clone(), granted.id, time);
-        let keeping = tokio::spawn(async move { while let Ok(Some(_)) = keeper.next().await {} });
+        let mut keeping = JoinSet::new();
+        keeping.spawn(async move { while let Ok(Some(_)) = keeper.next().await {} });
         Ok(Self { session, lease: granted.id, keeping, lost: false, signals, expired, limit })
     }
 
@@ -59,7 +61,7 @@ impl Claim {
             place = line_up(&self.session, name, value, self.lease) => {
                 place?.ok_or_else(|| failed(self.expired))
             }
-            _ = &mut self.keeping => {
+            _ = self.keeping.join_next() => {
                 self.lost = true;
                 Err(failed(self.expired))
             }
@@ -94,7 +96,7 @@ impl Claim {
         }
         tokio::select! {
             signal = self.signals.next() => Some(signal),
-            _ = &mut self.keeping => {
+            _ = self.keeping.join_next() => {
                 self.lost = true;
                 None
             }
@@ -102,8 +104,8 @@ impl Claim {
     }
 
     /// Gives back what was held, however it went: with the lease its key goes.
-    pub(super) async fn end(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
-        self.keeping.abort();
+    pub(super) async fn end(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        self.keeping.abort_all();
         if self.lost {
             return outcome;
         }
