@@ -41,12 +41,16 @@ fn without_descriptions(text: &str) -> String {
     if !text.starts_with("NAME:\n") {
         return text.to_owned();
     }
-    let text = match text.split_once("EXAMPLE:\n") {
+    // Each of the two parts ends where the flags or the next part begin.
+    let without = |text: String, title: &str| match text.split_once(title) {
         Some((before, after)) => {
-            format!("{before}{}", after.split_once("\n\n").map_or("", |(_, rest)| rest))
+            let ends = ["EXAMPLE:\n", "API VERSION:\n", "OPTIONS:\n"].map(|end| after.find(end));
+            let end = ends.into_iter().flatten().min().unwrap_or(after.len());
+            format!("{before}{}", &after[end..])
         }
-        None => text.to_owned(),
+        None => text,
     };
+    let text = without(without(text.to_owned(), "DESCRIPTION:\n"), "EXAMPLE:\n");
     let name_only = |line: &str| {
         let indented = line.starts_with(' ') || line.starts_with('\t');
         let end = line.trim_start().find(['\t']).or_else(|| line.trim_start().find(" - "));
