@@ -14,6 +14,7 @@ mod compat;
 mod config;
 mod ctl;
 mod ctl_connect;
+mod ctl_discovery;
 mod ctl_tools;
 mod differential;
 mod durability;

@@ -45,7 +45,7 @@ impl<'a> Player<'a> {
         self.numbers.keep(keep, line, &out);
         let out = self.numbers.hide(&mask::output(&out, self.server));
         let err = self.numbers.hide(&mask::errors(&err, self.server));
-        Seen { arguments: line.arguments, code, out, err }
+        Seen { arguments: line.arguments, input: line.input, code, out, err }
     }
 
     fn run(&self, line: &str, input: &str) -> (Option<i32>, String, String) {

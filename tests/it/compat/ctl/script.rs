@@ -65,6 +65,7 @@ pub(crate) enum Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) arguments: &'static str,
+    pub(crate) input: &'static str,
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -72,7 +73,9 @@ pub(crate) struct Seen {
 
 impl std::fmt::Display for Seen {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "etcdctl {} => {:?}\n{}{}", self.arguments, self.code, self.out, self.err)
+        let Self { arguments, input, code, out: printed, err } = self;
+        let typed = if input.is_empty() { String::new() } else { format!(" < {input:?}") };
+        write!(out, "etcdctl {arguments}{typed} => {code:?}\n{printed}{err}")
     }
 }
 

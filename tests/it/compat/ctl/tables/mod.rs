@@ -13,6 +13,7 @@ const SCRIPT: Table = Table::SCRIPT;
 const MEMBERS: Table = Table {
     keeps: Some(Keep { command: "member add", name: "NEW", before: "Member " }),
     order: Order::ByMember,
+    apart: Some("etcd's answer to an update forgets that the member is a learner"),
     ..SCRIPT
 };
 
