@@ -11,6 +11,8 @@ use super::error::TlsError;
 /// More than any real chain or bundle has; keeps a wrong path (a log, a disk) from filling memory.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
+const CUT: &str = "a PEM block has no END line; the file is cut short, write it again in one go";
+
 /// The certificates of a file, in its order; at least one.
 pub(super) fn certificates(
     what: &'static str,
@@ -21,6 +23,9 @@ pub(super) fn certificates(
     let mut found = Vec::new();
     for item in CertificateDer::pem_slice_iter(&bytes) {
         found.push(item.map_err(|error| fault(explain(&error)))?);
+    }
+    if is_cut(&bytes) {
+        return Err(fault(CUT.to_owned()));
     }
     if found.is_empty() {
         let hint = if contains(&bytes, b"PRIVATE KEY-----") {
@@ -85,15 +90,19 @@ fn missing_key(bytes: &[u8]) -> &'static str {
 
 fn explain(error: &PemError) -> String {
     match error {
-        PemError::MissingSectionEnd { .. } => {
-            "a PEM block has no END line; the file is cut short, write it again in one go"
-                .to_owned()
-        }
+        PemError::MissingSectionEnd { .. } => CUT.to_owned(),
         PemError::IllegalSectionStart { line } => {
             format!("malformed PEM line {:?}", String::from_utf8_lossy(line))
         }
         other => format!("malformed PEM: {other}"),
     }
+}
+
+/// Whether a file ends within the first line of a block, which the reader takes for a remark.
+fn is_cut(bytes: &[u8]) -> bool {
+    let last = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let begins = b"-----BEGIN CERTIFICATE-----";
+    !last.is_empty() && begins.starts_with(last)
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
