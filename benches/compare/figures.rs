@@ -30,6 +30,9 @@ pub(crate) enum Figure {
     PerWatcher,
     Failover,
     FailoverWorst,
+    RunTook,
+    RunCpu,
+    ProgramSize,
 }
 
 /// The figures of one run of one server.
@@ -66,6 +69,9 @@ impl Figure {
             Self::FailoverWorst => {
                 "from the leader's death to the next acknowledged put, longest, ms"
             }
+            Self::RunTook => "a run from start to end, median, ms",
+            Self::RunCpu => "CPU of a run, ms",
+            Self::ProgramSize => "size of the program, MB",
         }
     }
 

@@ -97,6 +97,19 @@ impl Identity {
         ]
     }
 
+    /// What `etcdctl` must be told.
+    pub(crate) fn tool_flags(&self, address: &str) -> Vec<String> {
+        let mut flags = vec![format!("--endpoints={}://{address}", self.scheme())];
+        if !self.is_plain() {
+            flags.extend([
+                format!("--cacert={}", self.file("ca.crt").display()),
+                format!("--cert={}", self.file("client.crt").display()),
+                format!("--key={}", self.file("client.key").display()),
+            ]);
+        }
+        flags
+    }
+
     /// Opens so many connections.
     pub(crate) async fn connect(&self, address: &str, many: usize) -> Result<Vec<Wire>, Error> {
         let mut wires = Vec::new();

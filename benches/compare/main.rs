@@ -26,6 +26,7 @@ mod server;
 mod stall;
 mod table;
 mod targets;
+mod tool;
 mod watching;
 mod wire;
 mod workloads;
@@ -93,8 +94,9 @@ async fn alternate(
     for _ in 0..if once { 1 } else { options.rounds } {
         let mut pair = Vec::new();
         for program in [real, ours] {
-            let mut server = Server::start(program, identity, workload.members)?;
-            let played = workload.play(&mut server, identity, options).await;
+            let host = if workload.is_of_a_tool() { real } else { program };
+            let mut server = Server::start(host, identity, workload.members)?;
+            let played = workload.play(program, &mut server, identity, options).await;
             pair.push(
                 played
                     .map_err(|error| format!("{} on {}: {error}", workload.name, program.name))?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const USAGE: &str = "\
 usage: cargo bench --bench compare -- [OPTIONS]
-  --reference DIR    the folder of real etcd; else ETCD_REFERENCE_DIR
+  --reference DIR    the folder of real etcd and etcdctl; else ETCD_REFERENCE_DIR
   --seconds N        length of one measurement (4)
   --rounds N         how often etcd and ours take turns; the median counts (3)
   --only TEXT        only what has TEXT in its name; may be given several times

@@ -8,6 +8,10 @@ use crate::Error;
 
 /// Clock ticks per second in `/proc`; fixed by the kernel's interface on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Where in `/proc/PID/stat` the time of the process itself stands (fields 14 and 15), and that of its
+/// children (16 and 17), counted behind the name, which is field 2.
+const OWN: usize = 11;
+const CHILDREN: usize = 13;
 
 /// What a process, or several, have used up to a moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,21 +37,34 @@ impl Usage {
         Self::parse(&stat, &status).ok_or_else(|| format!("cannot read /proc/{process}").into())
     }
 
+    /// User and system time of the processes that this one has waited for.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub(crate) fn of_children() -> Result<Duration, Error> {
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        ticks(&stat, CHILDREN).ok_or_else(|| "cannot read /proc/self/stat".into())
+    }
+
     fn parse(stat: &str, status: &str) -> Option<Self> {
-        // utime and stime are fields 14 and 15; the first two end with the parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let ticks = fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?;
         let bytes = |name: &str| {
             let value = status.lines().find_map(|line| line.strip_prefix(name))?;
             Some(value.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
         };
         Some(Self {
-            cpu: Duration::from_secs_f64(ticks / TICKS_PER_SECOND),
+            cpu: ticks(stat, OWN)?,
             resident: bytes("VmRSS:")?,
             anonymous: bytes("RssAnon:")?,
             peak: bytes("VmHWM:")?,
         })
     }
+}
+
+/// Time in user and kernel mode, which are two neighbouring fields.
+fn ticks(stat: &str, first: usize) -> Option<Duration> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(first);
+    let ticks = fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?;
+    Some(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
 }
 
 impl Add for Usage {

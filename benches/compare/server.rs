@@ -46,6 +46,11 @@ impl Program {
         let told = String::from_utf8(told.stdout)?;
         Ok(told.lines().next().unwrap_or_default().to_owned())
     }
+
+    /// The `etcdctl` that comes with it.
+    pub(crate) fn tool(&self) -> PathBuf {
+        self.path.with_file_name("etcdctl")
+    }
 }
 
 /// A running server of one or more members; dropping it kills them and removes their directories.
@@ -143,6 +148,14 @@ impl Server {
         let place = self.members.get_mut(member).ok_or("no such member")?;
         *place = place.again(&self.program)?.serving()?;
         Ok(())
+    }
+
+    /// Where the first member serves.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn address(&self) -> Result<&str, Error> {
+        Ok(self.members.first().ok_or("no member")?.address())
     }
 
     fn member(&mut self, member: usize) -> Result<&mut Member, Error> {

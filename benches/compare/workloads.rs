@@ -5,7 +5,8 @@ use crate::big::{self, Rows};
 use crate::identity::Identity;
 use crate::options::Options;
 use crate::requests::{self, Ask};
-use crate::server::Server;
+use crate::server::{Program, Server};
+use crate::tool::{self, Verb};
 use crate::{failover, fanout, idle, kubernetes, leases};
 
 /// What the names of workloads of a cluster begin with.
@@ -22,6 +23,7 @@ enum Kind {
     Big(u64),
     Load(u64),
     Failover(usize),
+    Tool(Verb),
 }
 
 /// One line of the plan.
@@ -69,6 +71,9 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
         one(&format!("{} leases kept alive", scale.leases), 100, 4, Kind::Leases),
         one(&format!("{} idle watchers", scale.idle), 0, 0, Kind::Idle),
     ]);
+    for (name, verb) in [("etcdctl get", Verb::Get), ("etcdctl put", Verb::Put)] {
+        plan.push(one(name, 0, 0, Kind::Tool(verb)));
+    }
     for keys in &scale.keys {
         let big = one(&format!("{keys} keys"), 0, 0, Kind::Big(*keys));
         plan.push(Workload { once: true, ..big });
@@ -113,12 +118,18 @@ fn cluster(options: &Options) -> Vec<Workload> {
 }
 
 impl Workload {
+    /// Whether it measures the tool, which then asks real etcd whosever it is.
+    pub(crate) fn is_of_a_tool(&self) -> bool {
+        matches!(self.kind, Kind::Tool(_))
+    }
+
     /// Plays it on a fresh server.
     ///
     /// # Errors
     /// If the server fails or answers wrongly.
     pub(crate) async fn play(
         &self,
+        program: &Program,
         server: &mut Server,
         identity: &Identity,
         options: &Options,
@@ -132,6 +143,7 @@ impl Workload {
             Kind::Idle => idle::run(server, identity, scale, options.quick).await?,
             Kind::Load(keys) => big::fill(keys, server, identity, options.quick).await?,
             Kind::Failover(kills) => failover::run(kills, server, identity).await?,
+            Kind::Tool(verb) => tool::run(verb, &program.tool(), server, identity, scale.length)?,
             Kind::Big(keys) => return big::run(keys, server, identity, options).await,
         };
         Ok(vec![(self.name.clone(), self.in_flight, sample)])
