@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData, RevokedCertParams,
     SerialNumber,
 };
 use time::OffsetDateTime;
@@ -19,7 +19,7 @@ use super::revocation::Revoked;
 /// An authority with its key in memory.
 pub struct Authority {
     name: String,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, Key>,
     certificate: String,
     key: Secret,
     until: Duration,
@@ -54,11 +54,10 @@ impl Authority {
         name: &str,
         validity: Validity,
         key: Key,
-        signer: Option<&Issuer<'static, KeyPair>>,
+        signer: Option<&Issuer<'static, Key>>,
         floors: u8,
     ) -> Result<Self, CertError> {
         let fault = |source| CertError::Generate { subject: name.to_owned(), source };
-        let Key(key) = key;
         let mut params = CertificateParams::default();
         set_validity(&mut params, validity, name)?;
         params.distinguished_name = DistinguishedName::new();
@@ -72,7 +71,7 @@ impl Authority {
             Some(signer) => params.signed_by(&key, signer),
         };
         let certificate = certificate.map_err(fault)?.pem();
-        let secret = Secret(key.serialize_pem());
+        let secret = key.secret();
         let issuer = Issuer::new(params, key);
         let (name, until) = (name.to_owned(), validity.until);
         Ok(Self { name, issuer, certificate, key: secret, until })
@@ -94,7 +93,7 @@ impl Authority {
             return Err(fault("the authority's key belongs to another certificate"));
         }
         let secret = key.secret();
-        let issuer = Issuer::from_ca_cert_pem(certificate, key.0)
+        let issuer = Issuer::from_ca_cert_pem(certificate, key)
             .map_err(|source| CertError::Generate { subject: what.to_owned(), source })?;
         let until = Duration::from_secs(facts.not_after.max(0).cast_unsigned());
         let name = facts.common_name.clone();
@@ -134,7 +133,7 @@ impl Authority {
     /// # Errors
     /// As [`Self::issue`].
     pub fn issue_for(&self, leaf: &Leaf, key: &Key) -> Result<Issued, CertError> {
-        let (certificate, serial) = self.sign(leaf, &key.0)?;
+        let (certificate, serial) = self.sign(leaf, key)?;
         Ok(Issued { certificate, key: key.secret(), serial })
     }
 

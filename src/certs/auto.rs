@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
 };
 use x509_parser::extensions::GeneralName;
 
 use super::CertError;
 use super::issue::{Validity, serial, set_validity};
-use super::key::Secret;
+use super::key::{Key, Secret};
 use super::store::{write_certificate, write_key};
 
 /// Renewed at a start when less than this is left: a certificate that ends between two starts
@@ -87,7 +86,7 @@ fn reachable_names(hosts: &[String]) -> Vec<String> {
 fn make(hosts: &[String], years: u32, now: Duration) -> Result<(String, Secret), CertError> {
     let subject = hosts.join(",");
     let fault = |source| CertError::Generate { subject: subject.clone(), source };
-    let key = KeyPair::generate().map_err(fault)?;
+    let key = Key::generate()?;
     let mut params = CertificateParams::new(hosts.to_vec()).map_err(fault)?;
     let validity = Validity::starting(now, YEAR * years);
     set_validity(&mut params, validity, &subject)?;
@@ -98,7 +97,7 @@ fn make(hosts: &[String], years: u32, now: Duration) -> Result<(String, Secret),
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.self_signed(&key).map_err(fault)?;
-    Ok((certificate.pem(), Secret(key.serialize_pem())))
+    Ok((certificate.pem(), key.secret()))
 }
 
 /// Why the pair on disk cannot be used; `None` when it can.
@@ -114,8 +113,7 @@ fn why_not(
     if mode.permissions().mode() & 0o077 != 0 {
         return Some("others could read the key");
     }
-    let Some(key) = fs::read_to_string(key).ok().and_then(|pem| KeyPair::from_pem(&pem).ok())
-    else {
+    let Ok(Some(key)) = Key::read(key) else {
         return Some("the key on disk is not of a supported kind");
     };
     let Ok((_, block)) = x509_parser::pem::parse_x509_pem(&certificate) else {
@@ -124,7 +122,7 @@ fn why_not(
     let Ok(parsed) = block.parse_x509() else {
         return Some("the certificate on disk is damaged");
     };
-    if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+    if parsed.public_key().subject_public_key.data.as_ref() != key.public() {
         return Some("certificate and key on disk do not belong together");
     }
     let end = parsed.validity().not_after.timestamp();

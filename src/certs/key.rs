@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use rcgen::{KeyPair, PublicKeyData, SigningKey};
+use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroize;
 
@@ -34,8 +34,31 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A private key that can sign: ECDSA P-256 when it is made here.
-pub struct Key(pub(super) KeyPair);
+/// A private key that can sign: ECDSA P-256 when it is made here. Never printed; its encoded form is
+/// wiped from memory when it is dropped, what the signing library keeps of it is out of reach.
+pub struct Key(KeyPair);
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
+
+impl SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message)
+    }
+}
 
 impl Key {
     /// A fresh ECDSA P-256 key.

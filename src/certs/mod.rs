@@ -22,7 +22,7 @@ pub use issue::{Issued, Leaf, Purpose, Validity};
 pub use key::{Key, Secret};
 pub use names::{full_name, host_name, own_names};
 pub use pki::{
-    Action, Files, INSECURE, Layout, Lives, Phase, Pki, Side, Step, Trusted, check_name,
+    Action, Files, INSECURE, Layout, Lives, Phase, Pki, Side, Step, Trusted, check_name, make_dir,
 };
 pub use request::Request;
 pub use revocation::{RevocationList, Revoked};

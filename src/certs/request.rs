@@ -26,10 +26,10 @@ impl Request {
     /// If a host name cannot be encoded.
     pub fn make(leaf: &Leaf, key: &Key) -> Result<String, CertError> {
         let fault = |source| CertError::Generate { subject: leaf.common_name.clone(), source };
-        let mut params = leaf.params(&key.0)?;
+        let mut params = leaf.params(key)?;
         params.serial_number = None;
         params.use_authority_key_identifier_extension = false;
-        params.serialize_request(&key.0).and_then(|request| request.pem()).map_err(fault)
+        params.serialize_request(key).and_then(|request| request.pem()).map_err(fault)
     }
 
     /// Reads a request in PEM and checks its signature; `what` names its file.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use x509_parser::pem::Pem;
+
 use super::CertError;
 
 /// One entry of a revocation list.
@@ -25,14 +27,28 @@ pub struct RevocationList {
 }
 
 impl RevocationList {
-    /// Reads a list in PEM; `what` names its file.
+    /// Reads the first list of a PEM text; `what` names its file.
     ///
     /// # Errors
     /// If the text is no revocation list.
     pub fn from_pem(what: &str, pem: &[u8]) -> Result<Self, CertError> {
+        let (_, block) = x509_parser::pem::parse_x509_pem(pem).map_err(|_| none(what))?;
+        Self::read(what, &block)
+    }
+
+    /// Reads every list of a PEM text: while authorities are replaced there are two.
+    ///
+    /// # Errors
+    /// If there is none, or one cannot be read.
+    pub fn all_from_pem(what: &str, pem: &[u8]) -> Result<Vec<Self>, CertError> {
+        let blocks = Pem::iter_from_buffer(pem);
+        let lists = blocks.map(|block| Self::read(what, &block.map_err(|_| none(what))?));
+        let lists: Vec<Self> = lists.collect::<Result<_, _>>()?;
+        if lists.is_empty() { Err(none(what)) } else { Ok(lists) }
+    }
+
+    fn read(what: &str, block: &Pem) -> Result<Self, CertError> {
         let fault = |detail: String| CertError::Content { what: what.to_owned(), detail };
-        let (_, block) = x509_parser::pem::parse_x509_pem(pem)
-            .map_err(|_| fault("it holds no PEM block (-----BEGIN X509 CRL-----)".to_owned()))?;
         let (_, list) = x509_parser::parse_x509_crl(&block.contents)
             .map_err(|error| fault(format!("not a certificate revocation list: {error}")))?;
         let revoked = list.iter_revoked_certificates().map(|entry| Revoked {
@@ -51,4 +67,9 @@ impl RevocationList {
     pub fn names(&self, serial: &[u8]) -> bool {
         self.revoked.iter().any(|one| one.serial == serial)
     }
+}
+
+fn none(what: &str) -> CertError {
+    let detail = "it holds no PEM block (-----BEGIN X509 CRL-----)".to_owned();
+    CertError::Content { what: what.to_owned(), detail }
 }

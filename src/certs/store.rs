@@ -1,9 +1,9 @@
 //! PEM files: written whole or not at all, keys for their owner only.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -90,7 +90,10 @@ impl New {
             _ => {}
         }
         let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&beside)?;
+            OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&beside)?;
+        // Whatever the umask is: the daemon's and that of hardened machines would hide from clients
+        // whom they are to trust.
+        file.set_permissions(Permissions::from_mode(self.mode))?;
         if let Some(Owner { uid, gid }) = self.owner {
             fchown(&file, Some(uid), Some(gid))?;
         }
@@ -170,8 +173,6 @@ pub fn read(path: &Path) -> Result<Option<String>, CertError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -396,7 +396,11 @@ fn plaintext_that_others_can_reach_is_warned_of_or_ruled_out() {
     let warnings = run(&reached, &[]).unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("http://0.0.0.0:2379"), "{warnings:?}");
-    assert!(run(&["--listen-metrics-urls=http://0.0.0.0:1"], &[]).unwrap().warnings.is_empty());
+    let metrics = ["http://0.0.0.0:1,http://127.0.0.1:2,http://10.0.0.1:3"];
+    let metrics = metrics.map(|urls| format!("--listen-metrics-urls={urls}"));
+    let warnings = run(&[&metrics[0]], &[]).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().all(|told| told.contains("read metrics and health")), "{warnings:?}");
     // The defaults listen and advertise on four URLs of this machine.
     assert_eq!(faults(&["--require-tls"], &[]).1.len(), 4);
     let tls = [

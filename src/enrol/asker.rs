@@ -242,7 +242,7 @@ fn read_trust(told: Told, of_member: bool) -> Result<Trust, AskError> {
 }
 
 fn credential(token: &Token) -> Credential {
-    Credential { id: token.id.clone(), secret: token.secret.clone().into() }
+    Credential { id: token.id.clone(), secret: token.secret.to_vec().into() }
 }
 
 fn check_key(certificate: &str, key: &Key) -> Result<(), AskError> {

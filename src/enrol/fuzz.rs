@@ -23,7 +23,7 @@ pub(crate) fn token(bytes: &[u8]) {
 #[cfg(test)]
 pub(crate) fn some_token() -> String {
     let issuers = vec![Url::parse("https://db1:2382").unwrap()];
-    let (root, secret, id) = (vec![1; 32], vec![2; 32], "0011223344556677".to_owned());
+    let (root, secret, id) = (vec![1; 32], vec![2; 32].into(), "0011223344556677".to_owned());
     Token { issuers, root, id, secret, role: Role::Member, name: "db2".to_owned() }.to_text()
 }
 

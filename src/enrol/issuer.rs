@@ -182,7 +182,7 @@ async fn promote_once(desk: &Desk, cluster: &Cluster, said: &mut HashMap<u64, St
         Err(_) => return,
     };
     for record in records {
-        let Some((member, Membership::Learner)) = record.member else { continue };
+        let Some((member, _)) = record.member.filter(|_| record.waits()) else { continue };
         let id = format!("{member:x}");
         match cluster.advance(member).await {
             Ok(Membership::Learner) => {}

@@ -71,17 +71,27 @@ pub struct Record {
     pub keys: Vec<String>,
     /// The member it brought, by its id, and how far that has come.
     pub member: Option<(u64, Membership)>,
+    /// Whether it was taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 impl Record {
+    /// Whether its member is to become a voter once it has caught up.
+    pub fn waits(&self) -> bool {
+        matches!(self.member, Some((_, Membership::Learner))) && !self.revoked
+    }
+
     /// Whether this is its secret. Hashes are compared: how long that takes tells nothing of use.
     pub fn is_secret(&self, secret: &[u8]) -> bool {
         hex(&sha256(secret)) == self.secret_sha256
     }
 
-    /// What it can still be used for, in a word: `open`, `used`, `expired`, or how far its member is.
+    /// What it can still be used for, in a word: `open`, `used`, `expired`, `revoked`, or how far its
+    /// member is.
     pub fn state(&self, now: Duration) -> &'static str {
         match self.member {
+            _ if self.revoked => "revoked",
             Some((_, Membership::Learner)) => "learner",
             Some((_, Membership::Voter)) => "voter",
             Some((_, Membership::Removed)) => "removed",
@@ -148,7 +158,7 @@ impl Tokens {
         pki.make_own_dir(&self.dir)?;
         // A record is made of texts and numbers: always JSON.
         let text = serde_json::to_string_pretty(record).unwrap_or_default();
-        write_all(&[New::private(&path, &text, None)])
+        write_all(&[New::private(&path, &text, pki.keeper())])
     }
 
     /// Takes a record away; false when there is none.
@@ -170,7 +180,7 @@ impl Tokens {
     /// If one cannot be removed.
     pub fn sweep(&self, pki: &Pki, now: Duration) -> Result<(), CertError> {
         for record in self.all()? {
-            let waits = matches!(record.member, Some((_, Membership::Learner)));
+            let waits = record.waits();
             if !waits && record.expires.saturating_add(KEPT) < now.as_secs() {
                 self.remove(pki, &record.id)?;
             }

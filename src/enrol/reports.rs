@@ -67,6 +67,6 @@ impl Reports {
         pki.make_own_dir(&self.dir)?;
         // Numbers and texts: always JSON.
         let text = serde_json::to_string_pretty(report).unwrap_or_default();
-        write_all(&[New::private(&self.path(report.member), &text, None)])
+        write_all(&[New::private(&self.path(report.member), &text, pki.keeper())])
     }
 }

@@ -105,7 +105,8 @@ impl Desk {
         let denied = || Refusal::Denied("the token is not known here, or was revoked".to_owned());
         let credential = credential.ok_or_else(denied)?;
         let record = self.tokens().find(&credential.id)?.ok_or_else(denied)?;
-        if record.is_secret(&credential.secret) { Ok(record) } else { Err(denied()) }
+        let holds = record.is_secret(&credential.secret) && !record.revoked;
+        if holds { Ok(record) } else { Err(denied()) }
     }
 
     /// The record of a token that certificates were signed for and that is to bring a member.
@@ -127,7 +128,6 @@ impl Desk {
     /// Keeps how far the member of a token is, so that an issuer that starts again goes on with it.
     pub(super) fn note(&self, id: &str, member: u64, state: Membership) -> Result<(), CertError> {
         let (pki, tokens) = (self.open()?, self.tokens());
-        // One that was revoked meanwhile is not brought back.
         let Some(mut record) = tokens.find(id)? else { return Ok(()) };
         record.member = Some((member, state));
         tokens.write(&pki, &record)

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
+use zeroize::Zeroizing;
 
 use super::records::Role;
 use crate::proto::enrol as proto;
@@ -28,7 +29,7 @@ pub struct Token {
     /// By which the issuer finds its record.
     pub id: String,
     /// What shows that it was carried over.
-    pub secret: Vec<u8>,
+    pub secret: Zeroizing<Vec<u8>>,
     /// What it is good for.
     pub role: Role,
     /// For whom.
@@ -63,7 +64,7 @@ impl Token {
             issuers: self.issuers.iter().map(ToString::to_string).collect(),
             root: self.root.clone().into(),
             id: self.id.clone(),
-            secret: self.secret.clone().into(),
+            secret: self.secret.to_vec().into(),
             role: self.role.as_str().to_owned(),
             name: self.name.clone(),
         };
@@ -116,7 +117,7 @@ impl Token {
             issuers,
             root: message.root.to_vec(),
             id: message.id,
-            secret: message.secret.to_vec(),
+            secret: message.secret.to_vec().into(),
             role,
             name: message.name,
         })
@@ -132,7 +133,7 @@ mod tests {
             issuers: vec![Url::parse("https://db1:2382").unwrap()],
             root: vec![1; HASH],
             id: "0011223344556677".to_owned(),
-            secret: vec![2; HASH],
+            secret: vec![2; HASH].into(),
             role: Role::Member,
             name: "db2".to_owned(),
         }
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn an_issuer_without_tls_and_short_secrets_are_refused() {
         let plain = Token { issuers: vec![Url::parse("http://db1:1").unwrap()], ..token() };
-        let short = Token { secret: vec![2; 5], ..token() };
+        let short = Token { secret: vec![2; 5].into(), ..token() };
         for bad in [plain, short] {
             assert!(matches!(Token::parse(&bad.to_text()), Err(TokenError::Content(_))), "{bad:?}");
         }

@@ -1,5 +1,5 @@
 //! Generated messages and services: etcd's client API and the project's own internal formats.
-//! Nothing here has behaviour; the `.proto` files beside this module are the source.
+//! Nothing here has behaviour, but that secrets are not printed; the `.proto` files beside this module are the source.
 #![expect(
     missing_docs,
     unused_qualifications,
@@ -9,6 +9,8 @@
     clippy::too_many_lines,
     reason = "generated code: documented by the .proto files and by etcd's API pages"
 )]
+
+mod secrets;
 
 /// Stored keys and events.
 pub mod mvccpb {

@@ -32,11 +32,12 @@ pub(super) fn start(
     }
     renewal::start(config, &credentials, registry, supervisor);
     following::start(config, member, &credentials, registry, supervisor);
-    let watched = credentials.clone();
+    let (watched, counters) = (credentials.clone(), listeners.counters().clone());
     let stop = supervisor.stop_token(Stage::Upkeep);
     supervisor.spawn("certificates", Stage::Upkeep, async move {
         let mut announced = Announced::default();
         loop {
+            counters.look_at_clients();
             for held in &watched {
                 held.refresh();
                 for warning in announced.due(&held.live().expiries, Clock.unix()) {

@@ -160,6 +160,11 @@ impl Listeners {
         self.credentials.iter().chain(&self.peer_credentials).cloned().collect()
     }
 
+    /// Counters of every socket.
+    pub(super) fn counters(&self) -> &Metrics {
+        &self.counters
+    }
+
     /// Certificates for calling other members.
     pub(super) fn peer_credentials(&self) -> Option<&Credentials> {
         self.peer_credentials.as_ref()

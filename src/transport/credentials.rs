@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::error::TlsError;
 use super::expiry::Expiry;
+use super::identity::PeerCertificate;
 use super::material::{Material, Stamp};
 use super::metrics::Metrics;
 use super::revocations::{self, ListRefused, Signed};
@@ -110,7 +111,7 @@ impl Credentials {
         let stamp = Stamp::take(&tls);
         let material = Material::load(&tls, &limits)?;
         let live = publishable(&material, &tls, 1)?;
-        announce(&material, &metrics, 1);
+        announce(&material, &metrics);
         let seen = Mutex::new(Seen { at: Clock.now(), stamp, material, fault: None });
         let live = watch::Sender::new(live);
         let inner = Inner { tls, limits, metrics, recheck, verifies_source, live, seen };
@@ -128,6 +129,11 @@ impl Credentials {
     /// If there is no certificate to show.
     pub fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
         self.inner.live.borrow().server.clone().ok_or(TlsError::NoCertificate)
+    }
+
+    /// The certificate that is shown.
+    pub(super) fn certificate(&self) -> Option<PeerCertificate> {
+        self.inner.seen.lock().material.certificate().map(|(_, facts)| facts.clone())
     }
 
     /// Whether the address a certificate is shown from must be named in it.
@@ -233,7 +239,7 @@ impl Credentials {
         let Some(material) = seen.material.with_newer_lists(&inner.tls) else { return };
         match publishable(&material, &inner.tls, generation) {
             Ok(live) => {
-                announce(&material, &inner.metrics, generation);
+                announce(&material, &inner.metrics);
                 seen.material = material;
                 inner.live.send_replace(live);
                 tracing::info!(generation, "TLS revocation lists reloaded, and nothing else");
@@ -247,7 +253,7 @@ impl Credentials {
         let material = Material::load(&inner.tls, &inner.limits)?;
         material.check_valid_at(Clock.unix().as_secs().cast_signed())?;
         let live = publishable(&material, &inner.tls, generation)?;
-        announce(&material, &inner.metrics, generation);
+        announce(&material, &inner.metrics);
         Ok((material, live))
     }
 }
@@ -266,7 +272,7 @@ fn publishable(material: &Material, tls: &Tls, generation: u64) -> Result<Live, 
     Ok(Live { server, client, revoked, lists, expiries, generation })
 }
 
-fn announce(material: &Material, metrics: &Metrics, generation: u64) {
+fn announce(material: &Material, metrics: &Metrics) {
     for warning in material.warnings() {
         tracing::warn!("{warning}");
     }
@@ -274,5 +280,6 @@ fn announce(material: &Material, metrics: &Metrics, generation: u64) {
         let file = file.display().to_string();
         metrics.not_after.with_label_values(&[file.as_str(), kind]).set(*not_after);
     }
-    metrics.generation.set(generation.cast_signed());
+    // Clients' and members' certificates are counted together.
+    metrics.generation.inc();
 }

@@ -1,12 +1,14 @@
 //! From an accepted socket to a stream that speaks HTTP: looks at the first bytes, encrypts,
 //! identifies the peer, and says what went wrong otherwise.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error as RustlsError, PeerIncompatible};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -56,7 +58,7 @@ pub(super) struct Rejected {
 }
 
 impl Rejected {
-    fn new(reason: &'static str, error: impl Into<String>) -> Self {
+    pub(super) fn new(reason: &'static str, error: impl Into<String>) -> Self {
         Self { reason, error: error.into(), server_name: String::new(), certificate: None }
     }
 }
@@ -83,6 +85,16 @@ pub(super) async fn greet(
             "timeout",
             format!("no complete handshake or request line within {patience:?}"),
         )),
+    }
+}
+
+/// Waits for a client that does not begin to speak; for ever if it does.
+pub(super) async fn silent(patience: Duration, begun: oneshot::Receiver<()>) -> Rejected {
+    match tokio::time::timeout(patience, begun).await {
+        Ok(_) => pending().await,
+        Err(_) => {
+            Rejected::new("timeout", format!("no HTTP/2 within {patience:?} of the handshake"))
+        }
     }
 }
 
@@ -143,7 +155,10 @@ async fn encrypt(
     let server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
     let (result, shown) = verify::watching(start.into_stream(config)).await;
     let tls = result.map_err(|error| Rejected {
-        error: shown.refusal.unwrap_or_else(|| tell(&error)),
+        error: shown.refusal.unwrap_or_else(|| match alert(&error) {
+            Some(alert) => distrusted(alert, &error, &server_name, credentials),
+            None => tell(&error),
+        }),
         certificate: shown.certificate.clone(),
         server_name: server_name.clone(),
         ..failed(&error)
@@ -215,10 +230,6 @@ fn tell(error: &io::Error) -> String {
             "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage; it \
              lacks clientAuth"
         }
-        "client_distrusts_us" => {
-            "remote error: tls: bad certificate; the client does not trust this server: give it our CA \
-             (--cacert)"
-        }
         "version" => {
             "tls: client offered only unsupported versions; compare --tls-min-version and --tls-max-version"
         }
@@ -226,6 +237,54 @@ fn tell(error: &io::Error) -> String {
         _ => return error.to_string(),
     };
     format!("{known} ({error})")
+}
+
+/// What the client had against our certificate, if that is what it ended the handshake for.
+fn alert(error: &io::Error) -> Option<AlertDescription> {
+    match error.get_ref()?.downcast_ref::<RustlsError>()? {
+        RustlsError::AlertReceived(
+            alert @ (AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired),
+        ) => Some(*alert),
+        _ => None,
+    }
+}
+
+/// Why a client may not take our certificate. Few say it exactly: Go's library has one word for an
+/// authority it does not know and for a name that is missing, so both lists of names are told.
+fn distrusted(
+    alert: AlertDescription,
+    error: &io::Error,
+    asked: &str,
+    credentials: &Credentials,
+) -> String {
+    let ours = credentials.certificate().unwrap_or_default();
+    let PeerCertificate { dns_names, ip_addresses, .. } = &ours;
+    let names =
+        format!("this server's certificate is valid for {dns_names:?} and {ip_addresses:?}");
+    let authority = "give it our CA (--cacert)";
+    let why = match alert {
+        AlertDescription::UnknownCA => {
+            format!("the client does not trust this server: {authority}")
+        }
+        AlertDescription::CertificateExpired => {
+            "to the client this server's certificate is over: renew it, or compare the clocks"
+                .to_owned()
+        }
+        _ if !asked.is_empty() && !ours.is_for(asked) => format!(
+            "the client asked for {asked:?}, and {names}: use one of these in its endpoint, or add the \
+             name to the certificate"
+        ),
+        _ if !asked.is_empty() => format!("the client does not trust this server: {authority}"),
+        // Whoever asks for an address names nobody in the handshake.
+        _ => format!(
+            "the client does not trust this server: {authority}; or its endpoint is an address that is \
+             missing: {names}"
+        ),
+    };
+    format!("remote error: tls: bad certificate; {why} ({error})")
 }
 
 /// One word for why a handshake failed.
@@ -243,12 +302,7 @@ fn reason(error: &io::Error) -> &'static str {
             | PeerIncompatible::SupportedVersionsExtensionRequired,
         ) => "version",
         RustlsError::PeerIncompatible(_) => "no_common_suite",
-        RustlsError::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired,
-        ) => "client_distrusts_us",
+        RustlsError::AlertReceived(_) if alert(error).is_some() => "client_distrusts_us",
         RustlsError::AlertReceived(_) => "client_alert",
         RustlsError::InvalidMessage(_) | RustlsError::InappropriateMessage { .. } => "malformed",
         _ => "other",

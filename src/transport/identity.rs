@@ -78,6 +78,17 @@ impl PeerCertificate {
         Ok(certificate)
     }
 
+    /// Whether it is valid for a host name: one `*` may stand for the first label (RFC 6125).
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        let rest = host.split_once('.').map(|(_, rest)| rest);
+        self.dns_names.iter().any(|name| {
+            name.eq_ignore_ascii_case(host)
+                || name.strip_prefix("*.").is_some_and(|suffix| {
+                    rest.is_some_and(|rest| rest.eq_ignore_ascii_case(suffix))
+                })
+        })
+    }
+
     fn add(&mut self, name: &GeneralName<'_>) {
         match name {
             GeneralName::DNSName(name) => self.dns_names.push((*name).to_owned()),

@@ -4,6 +4,7 @@ use super::ends::ClientEnds;
 use crate::telemetry::metrics::{
     HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, buckets,
 };
+use crate::types::clock::Clock;
 use crate::types::url::Url;
 
 /// Counters of all listeners of a node; made once per registry, clones share them.
@@ -23,7 +24,7 @@ pub struct Metrics {
     pub(super) not_after: IntGaugeVec,
     /// Connections closed because their certificate was revoked, by listener.
     pub(super) revoked: IntCounterVec,
-    /// The ends of the certificates of clients that are connected.
+    /// The ends of the certificates of clients that are known.
     pub(super) clients: ClientEnds,
     /// Listeners without encryption that are reached from elsewhere.
     plaintext: IntGaugeVec,
@@ -78,6 +79,12 @@ impl Metrics {
             ),
         }
     }
+
+    /// Tells how long the certificates of clients that are known have left; to be asked often.
+    pub fn look_at_clients(&self) {
+        self.clients.look(Clock.now(), Clock.unix());
+    }
+
     /// Counts, for one listener, how many of its URLs other machines reach without encryption.
     pub fn set_plaintext(&self, listener: &str, urls: &[Url]) {
         let open = urls.iter().filter(|url| !url.scheme.is_tls() && !url.is_local()).count();

@@ -20,14 +20,14 @@ use tower::util::{Oneshot, ServiceExt};
 use super::credentials::Credentials;
 use super::ends::ClientEnd;
 use super::error::BindError;
-use super::handshake::{Protocol, Ready, Rejected, Terms, greet};
+use super::handshake::{Protocol, Ready, Rejected, Terms, greet, silent};
 use super::identity::Identity;
 use super::limits::Limits;
 use super::listener::Bound;
 use super::memory::{Account, Memory};
 use super::metrics::Metrics;
 use super::pings::Policed;
-use super::stream::Stream;
+use super::stream::{Beginning, Stream};
 use super::together::{Arrivals, Together};
 use crate::tasks::{Stage, Stop, Supervisor};
 use crate::telemetry::quiet::Quiet;
@@ -220,7 +220,10 @@ impl<S> Shared<S> {
         let open = metrics.connections.with_label_values(&[listener]);
         open.inc();
         let certificate = ready.identity.certificate.as_ref();
-        let end = certificate.map(|shown| metrics.clients.enter(listener, shown.not_after));
+        let end = certificate.map(|shown| {
+            let end = (shown.not_after, &*shown.serial);
+            metrics.clients.enter(listener, end, Clock.now())
+        });
         (Closed(open), end)
     }
 
@@ -294,7 +297,9 @@ where
         Protocol::Http2 => {
             let exempt = ready.encrypted && limits.encrypted_ping_freely;
             let interval = limits.ping_interval.filter(|_| !exempt);
-            let stream = TokioIo::new(Policed::new(ready.stream, interval));
+            let (stream, begun) = Beginning::of(ready.stream);
+            let stream = TokioIo::new(Policed::new(stream, interval));
+            let mut silent = pin!(silent(limits.handshake_deadline, begun));
             let arrivals = Arrivals::default();
             let connection =
                 http2(limits, window.bytes(), arrivals.clone()).serve_connection(stream, service);
@@ -303,6 +308,7 @@ where
                 biased;
                 result = &mut together => result,
                 serial = &mut revoked => return shared.cut(&remote, &serial),
+                rejected = &mut silent => return shared.reject(&remote, &rejected),
                 () = shared.stop.stopped() => {
                     together.connection.as_mut().graceful_shutdown();
                     within(limits.drain, together).await

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::forward::forward_writes;
 
@@ -69,6 +70,50 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    forward_writes!();
+}
+
+/// Bytes every HTTP/2 client begins with, at once (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
+
+/// The stream of an HTTP/2 client, which tells when it has begun to speak. It cannot be waited for before
+/// it is answered: some clients first want to hear whether their certificate was taken.
+pub(super) struct Beginning<S> {
+    inner: S,
+    left: usize,
+    begun: Option<oneshot::Sender<()>>,
+}
+
+impl<S> Beginning<S> {
+    /// The stream, and what is told once the client has begun.
+    pub(super) fn of(inner: S) -> (Self, oneshot::Receiver<()>) {
+        let (begun, told) = oneshot::channel();
+        (Self { inner, left: PREFACE, begun: Some(begun) }, told)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Beginning<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        if self.begun.is_some() {
+            self.left = self.left.saturating_sub(buffer.filled().len() - before);
+            if self.left == 0
+                && let Some(begun) = self.begun.take()
+            {
+                // Nobody listens any more when the connection is just ending.
+                let _ = begun.send(());
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Beginning<S> {
     forward_writes!();
 }
 

@@ -85,9 +85,10 @@ async fn clients_refuse_a_server_they_cannot_trust() {
     assert!(refused.unwrap_err().contains("UnknownIssuer"), "another authority was trusted");
     // A certificate for another name.
     pki.issue("server", Purpose::Server, &["elsewhere.example"], valid());
-    let server = start(&pki);
+    let mut server = start(&pki);
     let refused = try_put(server.url(), pki.client("ca.crt", Some("client"))).await;
     assert!(refused.unwrap_err().contains("not valid for name"), "a wrong name was accepted");
+    rejected(&mut server, "valid for [\\\"elsewhere.example\\\"] and []");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,7 +130,7 @@ impl Pki {
         };
         let made = make(fresh)?;
         write_all(&[
-            New::private(key, made.key().expose(), None),
+            New::private(key, made.key().expose(), self.keeper),
             New::public(certificate, made.certificate(), self.owner),
         ])?;
         steps.push(Step::new(certificate, replaced, what));

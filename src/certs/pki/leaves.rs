@@ -176,8 +176,8 @@ impl Pki {
         self.record(&certificate)?;
         let chain = certificate + &self.own_tail(side)?;
         write_all(&[
-            New::private(&files.key, key.expose(), None),
-            New::public(&files.certificate, &chain, None),
+            New::private(&files.key, key.expose(), self.keeper),
+            New::public(&files.certificate, &chain, self.keeper),
         ])
     }
 
@@ -245,7 +245,7 @@ impl Pki {
         let facts = Facts::from_pem("the new certificate", certificate)?;
         let Some(facts) = facts.first() else { return Ok(()) };
         let path = self.layout.issued(&facts.serial);
-        write_all(&[New::private(&path, certificate, None)])
+        write_all(&[New::private(&path, certificate, self.keeper)])
     }
 }
 

@@ -15,7 +15,7 @@ pub use authorities::Lives;
 pub use layout::{Files, INSECURE, Layout, Side, check_name};
 pub use rotation::{Phase, Trusted};
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl Step {
 pub struct Pki {
     layout: Layout,
     owner: Option<Owner>,
+    keeper: Option<Owner>,
     now: Duration,
     _lock: File,
 }
@@ -81,9 +82,8 @@ impl Pki {
         if let Some(owner) = owner {
             give(layout.dir(), owner)?;
         }
-        for dir in [layout.ca_dir(), layout.issued_dir()] {
-            make_dir(&dir, 0o700, None)?;
-        }
+        make_dir(&layout.ca_dir(), 0o700, None)?;
+        make_dir(&layout.issued_dir(), 0o700, Owner::of(&layout.ca_dir())?)?;
         Self::open(layout, now)
     }
 
@@ -114,8 +114,8 @@ impl Pki {
         }
         let lock = File::open(&ca).map_err(fault)?;
         lock.lock().map_err(fault)?;
-        let owner = Owner::of(layout.dir())?;
-        Ok(Self { layout, owner, now, _lock: lock })
+        let (owner, keeper) = (Owner::of(layout.dir())?, Owner::of(&ca)?);
+        Ok(Self { layout, owner, keeper, now, _lock: lock })
     }
 
     /// Where everything is.
@@ -126,6 +126,12 @@ impl Pki {
     /// Whom the files outside the authorities' directory belong to, if that has to be said.
     pub fn owner(&self) -> Option<Owner> {
         self.owner
+    }
+
+    /// Whom the files in the authorities' directory belong to, if that has to be said: when root works in
+    /// a service's, the service has to go on working with it.
+    pub fn keeper(&self) -> Option<Owner> {
+        self.keeper
     }
 
     /// The issuing authority of one side that signs, with its key.
@@ -194,7 +200,7 @@ impl Pki {
     /// # Errors
     /// If it cannot be made.
     pub fn make_own_dir(&self, dir: &Path) -> Result<(), CertError> {
-        make_dir(dir, 0o700, None)
+        make_dir(dir, 0o700, self.keeper)
     }
 
     /// Whether exactly this certificate was signed here, going by the record that is kept of each.
@@ -210,13 +216,22 @@ impl Pki {
 }
 
 /// Makes a directory and gives it away, unless it is there already.
-fn make_dir(dir: &Path, mode: u32, owner: Option<Owner>) -> Result<(), CertError> {
+///
+/// # Errors
+/// If it cannot be made or given away.
+pub fn make_dir(dir: &Path, mode: u32, owner: Option<Owner>) -> Result<(), CertError> {
     if dir.is_dir() {
         return Ok(());
     }
     let fault = |source| CertError::Write { path: dir.to_owned(), source };
+    let missing: Vec<&Path> = dir.ancestors().take_while(|above| !above.exists()).collect();
     DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(fault)?;
-    owner.map_or(Ok(()), |owner| give(dir, owner))
+    for made in missing.into_iter().filter(|made| !made.as_os_str().is_empty()) {
+        // The umask may have taken something away.
+        fs::set_permissions(made, Permissions::from_mode(mode)).map_err(fault)?;
+        owner.map_or(Ok(()), |owner| give(made, owner))?;
+    }
+    Ok(())
 }
 
 fn give(dir: &Path, owner: Owner) -> Result<(), CertError> {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{Layout, Pki, Side, Step};
 use crate::certs::issue::Validity;
@@ -111,7 +112,7 @@ impl Pki {
     fn keep(&self, trusted: Trusted) -> Result<Trusted, CertError> {
         // A number and a word: always JSON.
         let text = serde_json::to_string(&trusted).unwrap_or_default();
-        write_all(&[New::private(&self.layout.trusted(), &text, None)])?;
+        write_all(&[New::private(&self.layout.trusted(), &text, self.keeper)])?;
         Ok(trusted)
     }
 
@@ -203,7 +204,7 @@ impl Pki {
         }
         for (from, to) in copies {
             let text = read(&from)?.unwrap_or_default();
-            write_all(&[New::private(&to, &text, None)])?;
+            write_all(&[New::private(&to, &text, self.keeper)])?;
         }
         let made = Self::create(new.clone(), None, self.now)?;
         made.ensure_authorities(life, false)?;
@@ -246,7 +247,7 @@ impl Pki {
             detail: "it was here a moment ago".to_owned(),
         })?;
         let crossed = root.subordinate(authority.name(), validity, key)?;
-        write_all(&[New::private(to, crossed.certificate(), None)])
+        write_all(&[New::private(to, crossed.certificate(), self.keeper)])
     }
 
     /// Has the new authorities sign from now on, or the old ones again.
@@ -297,8 +298,8 @@ impl Pki {
         keys.extend(Side::ALL.map(|side| (new.authority_key(side), own.authority_key(side))));
         keys.push((new.cross(), own.cross()));
         for (from, to) in keys {
-            let Some(text) = read(&from)? else { continue };
-            write_all(&[New::private(&to, &text, None)])?;
+            let Some(text) = read(&from)?.map(Zeroizing::new) else { continue };
+            write_all(&[New::private(&to, &text, self.keeper)])?;
         }
         self.restore(&new)?;
         self.keep(Trusted { phase: Phase::Settled, ..self.trusted()? }).map(|_| ())

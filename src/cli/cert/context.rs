@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Words;
 use super::report::Refusal;
-use crate::certs::{Facts, Layout, Lives, Owner, Purpose, read};
+use crate::certs::{Facts, Layout, Lives, Owner, Purpose, make_dir as make_cert_dir, read};
 use crate::transport::sha256;
 use crate::types::url::Url;
 
@@ -35,6 +35,24 @@ impl Context {
 pub(super) fn layout(words: &Words) -> Result<Layout, Refusal> {
     let dir = words.get("pki-dir").unwrap_or(PKI_DIR);
     Ok(Layout::of(&absolute(dir)?))
+}
+
+/// Makes a directory for certificates outside the authorities' own, if it is missing: the one that holds
+/// everything for all to read, those below it and elsewhere for their owner alone. Tells whom files in it
+/// are to belong to.
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn make_dir(layout: &Layout, dir: &Path) -> Result<Option<Owner>, Refusal> {
+    let top = layout.dir();
+    if !dir.starts_with(top) {
+        make_cert_dir(dir, 0o700, None)?;
+        return Ok(Owner::of(dir)?);
+    }
+    make_cert_dir(top, 0o755, None)?;
+    let owner = Owner::of(top)?;
+    make_cert_dir(dir, 0o700, owner)?;
+    Ok(owner)
 }
 
 /// A path that means the same in every working directory: it is shown for use elsewhere.

@@ -7,8 +7,8 @@ use super::args::Words;
 use super::context::{self, Context, dir_flag, moment};
 use super::report::{Refusal, Report};
 use crate::certs::{
-    Action, Key, Leaf, New, Owner, Pki, Purpose, Request, Step, Validity, check_name, own_names,
-    read, write_all,
+    Action, Facts, Key, Leaf, New, Owner, Pki, Purpose, Request, Step, Validity, check_name,
+    own_names, read, write_all,
 };
 use crate::types::hex::hex;
 
@@ -28,9 +28,7 @@ pub(super) fn request(words: &Words, context: &Context) -> Result<Report, Refusa
         (Some(out), _) => own.in_dir(out).pair(purpose, name),
     };
     let dir = files.key.parent().unwrap_or(own.dir()).to_owned();
-    std::fs::create_dir_all(&dir)
-        .map_err(|error| Refusal::Failed(format!("cannot make {}: {error}", dir.display())))?;
-    let owner = Owner::of(&dir)?;
+    let owner = context::make_dir(&own, &dir)?;
     let leaf = Leaf {
         common_name: name.clone(),
         hosts: hosts(purpose, name, context::sans(words)?),
@@ -133,11 +131,6 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
         Some(out) => context::absolute(out)?,
         None => sibling(&csr, "crt"),
     };
-    let there = out.exists();
-    if there && !words.on("force") {
-        let path = out.display();
-        return Err(Refusal::Failed(format!("{path} is there already; --force replaces it")));
-    }
     let asked = context::sans(words)?;
     let leaf = Leaf {
         common_name: words.get("name").unwrap_or(&request.common_name).to_owned(),
@@ -146,11 +139,8 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
         validity: pki.validity(context::leaf_life(words)?),
     };
     check_name(&leaf.common_name)?;
-    let certificate = pki.answer(&request, &leaf)?;
-    let owner = out.parent().map(Owner::of).transpose()?.flatten();
-    write_all(&[New::public(&out, &certificate, owner)])?;
+    let action = answer(&pki, &request, &leaf, &out, (words.on("force"), context))?;
     let mut report = Report::default();
-    let action = if there { Action::Replaced } else { Action::Made };
     let what = format!("{} {:?}", purpose.describe(), leaf.common_name);
     report.steps(&[Step { path: out.clone(), action, what }]);
     let facts = context::certificates(&out)?;
@@ -170,6 +160,43 @@ pub(super) fn sign(words: &Words, context: &Context) -> Result<Report, Refusal> 
         ),
     ]);
     Ok(report)
+}
+
+/// Signs a request, unless `out` holds what it would be answered with.
+fn answer(
+    pki: &Pki,
+    request: &Request,
+    leaf: &Leaf,
+    out: &Path,
+    (force, context): (bool, &Context),
+) -> Result<Action, Refusal> {
+    let action = match read(out)? {
+        None => Action::Made,
+        Some(_) if force => Action::Replaced,
+        Some(text) if is_answer(pki, request, leaf, &text, context) => return Ok(Action::Kept),
+        Some(_) => {
+            let path = out.display();
+            let why = "is there already and is not what this request asks for now";
+            return Err(Refusal::Failed(format!("{path} {why}; --force replaces it")));
+        }
+    };
+    let certificate = pki.answer(request, leaf)?;
+    let owner = out.parent().map(Owner::of).transpose()?.flatten();
+    write_all(&[New::public(out, &certificate, owner)])?;
+    Ok(action)
+}
+
+/// Whether a text is the certificate that this request would be answered with, and one that still
+/// holds: then there is nothing to sign.
+fn is_answer(pki: &Pki, request: &Request, leaf: &Leaf, text: &str, context: &Context) -> bool {
+    let facts = Facts::from_pem("", text).unwrap_or_default();
+    let Some(facts) = facts.first() else { return false };
+    facts.public_key == request.public()
+        && facts.common_name == leaf.common_name
+        && facts.hosts == leaf.hosts
+        && facts.due_at() > context.seconds()
+        && pki.purpose(facts).is_ok_and(|found| found == Some(leaf.purpose))
+        && pki.is_revoked(facts).is_ok_and(|revoked| !revoked)
 }
 
 /// The same name with another ending, before the suffix some directories put behind all names.

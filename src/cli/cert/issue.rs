@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::args::Words;
 use super::context::{self, Context, dir_flag};
 use super::csr::sibling;
@@ -98,11 +100,11 @@ pub(super) fn hosts(purpose: Purpose, name: &str, more: Vec<String>) -> Vec<Stri
 fn write_bundle(pki: &Pki, files: &Files) -> Result<Step, Refusal> {
     let path = sibling(&files.key, "pem");
     let certificate = read(&files.certificate)?.unwrap_or_default();
-    let key = read(&files.key)?.unwrap_or_default();
-    let text = format!("{certificate}{key}");
-    let there = read(&path)?;
+    let key = Zeroizing::new(read(&files.key)?.unwrap_or_default());
+    let text = Zeroizing::new(format!("{certificate}{}", *key));
+    let there = read(&path)?.map(Zeroizing::new);
     let what = "certificate, issuer and key in one file".to_owned();
-    if there.as_deref() == Some(text.as_str()) {
+    if there.as_ref() == Some(&text) {
         return Ok(Step { path, action: Action::Kept, what });
     }
     write_all(&[New::private(&path, &text, pki.owner())])?;

@@ -39,8 +39,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     if plan.token.role == Role::Member {
         settings::check(&plan.config, plan.force)?;
     }
-    make_dirs(&plan)?;
-    let owner = Owner::of(plan.layout.dir())?;
+    let owner = make_dirs(&plan)?;
     let mut steps = Vec::new();
     let wanted = wanted(&plan, owner, context, &mut steps)?;
     let initial_cluster = context::block_on(ask(&plan, &wanted, owner, &mut steps))??;
@@ -107,16 +106,14 @@ fn plan(words: &Words) -> Result<Plan, Refusal> {
     Ok(Plan { token, known, layout, config, client_urls, peer_urls, hosts, patience, force })
 }
 
-fn make_dirs(plan: &Plan) -> Result<(), Refusal> {
-    let mut dirs = vec![plan.layout.dir().to_owned()];
+/// Makes what is missing, and tells whom the files are to belong to.
+fn make_dirs(plan: &Plan) -> Result<Option<Owner>, Refusal> {
+    let layout = &plan.layout;
+    let owner = context::make_dir(layout, layout.dir())?;
     if plan.token.role == Role::Client {
-        dirs.push(plan.layout.clients_dir());
+        context::make_dir(layout, &layout.clients_dir())?;
     }
-    for dir in dirs {
-        std::fs::create_dir_all(&dir)
-            .map_err(|error| Refusal::Failed(format!("cannot make {}: {error}", dir.display())))?;
-    }
-    Ok(())
+    Ok(owner)
 }
 
 /// The keys, kept from an earlier attempt or made now, with what their certificates are to say.

@@ -35,11 +35,8 @@ use crate::types::clock::Clock;
 pub fn run(args: &[OsString], env: impl IntoIterator<Item = (String, String)>) -> Exit {
     let words: Vec<String> = args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let told = |stdout: String| Exit { code: 0, stdout, stderr: String::new() };
-    let misuse = |sentence: String| Exit {
-        code: MISUSE,
-        stdout: String::new(),
-        stderr: format!("etcd cert: {sentence}\n"),
-    };
+    // What makes no sense is told in the form that was asked for, as far as that can be seen.
+    let misuse = |sentence: String| Refusal::Misuse(sentence).finish(Output::asked(&words));
     match words.split_first() {
         None => Exit { code: MISUSE, stdout: String::new(), stderr: commands::overview() },
         Some((word, [])) if matches!(word.as_str(), "help" | "--help" | "-help" | "-h") => {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, span};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, CertError, Facts, Files, Key, Layout, Pki, Step};
+use crate::certs::{Action, CertError, Facts, Files, Key, Layout, Pki, Step, read};
 use crate::enrol::{Following, Known, is_of_other, renew_pair, take_trust};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -29,30 +29,28 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let mut steps = Vec::new();
     let mut skipped = Vec::new();
     for (stem, files) in leaves {
-        match why(&files, context, forced)? {
-            Why::NotYet { left } => steps.push(Step {
-                path: files.certificate,
+        let done = why(&files, context, forced).and_then(|why| match why {
+            Why::NotYet { left } => Ok(vec![Step {
+                path: files.certificate.clone(),
                 action: Action::Kept,
                 what: format!("to be renewed in {}", span(left)),
-            }),
-            Why::Now => match pki.renew(&files, &more, life) {
-                Ok(done) => steps.extend(done),
-                // With other certificates to renew, one of another authority stops nobody.
-                Err(CertError::Content { what, detail }) if words.rest.is_empty() => {
-                    report.warn(format!("{what}: {detail}"));
-                    skipped.push(stem);
-                }
-                Err(error) => return Err(error.into()),
-            },
+            }]),
+            Why::Now => pki.renew(&files, &more, life),
+        });
+        match done {
+            Ok(done) => steps.extend(done),
+            // With other certificates to renew, one of another authority stops nobody, nor one that
+            // cannot be read.
+            Err(CertError::Content { what, detail }) if words.rest.is_empty() => {
+                report.warn(format!("{what}: {detail}"));
+                skipped.push(stem);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
-    report.steps(&steps);
     report.set("skipped", json!(skipped));
-    if steps.iter().all(|step| step.action == Action::Kept) {
-        report.say("\nNothing is due; --force renews all the same.");
-    } else {
-        let mut next =
-            vec!["nothing to do here: a running server sees the new files by itself".to_owned()];
+    if tell(&steps, &mut report) {
+        let mut next = vec![SEEN.to_owned()];
         let nodes = pki.layout().nodes_dir();
         if steps.iter().any(|step| step.action != Action::Kept && step.path.starts_with(&nodes)) {
             next.push(format!("copy what changed below {} to its machine", nodes.display()));
@@ -102,8 +100,24 @@ fn by_issuer(
         Ok::<_, Refusal>(())
     })??;
     let mut report = Report::default();
-    report.steps(&steps);
+    report.set("skipped", json!([]));
+    if tell(&steps, &mut report) {
+        report.next(&[SEEN.to_owned()]);
+    }
     Ok(report)
+}
+
+/// What to do when something was renewed.
+const SEEN: &str = "nothing to do here: a running server sees the new files by itself";
+
+/// Tells what was done, and whether anything was.
+fn tell(steps: &[Step], report: &mut Report) -> bool {
+    report.steps(steps);
+    let changed = steps.iter().any(|step| step.action != Action::Kept);
+    if !changed {
+        report.say("\nNothing is due; --force renews all the same.");
+    }
+    changed
 }
 
 /// Whether a certificate is of another authority than the first one of `signs`, PEM.
@@ -149,8 +163,9 @@ enum Why {
     NotYet { left: i64 },
 }
 
-fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, Refusal> {
-    let facts = context::certificates(&files.certificate)?;
+fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, CertError> {
+    let text = read(&files.certificate)?.unwrap_or_default();
+    let facts = Facts::from_pem(&files.certificate.display().to_string(), &text)?;
     let Some(facts) = facts.first().filter(|_| !forced) else { return Ok(Why::Now) };
     let key = Key::read(&files.key).ok().flatten();
     let left = facts.due_at() - context.seconds();

@@ -32,6 +32,16 @@ impl Output {
             Some(other) => Err(format!("--output is text or json, not {other:?}")),
         }
     }
+
+    /// What words ask for that make no sense otherwise.
+    pub(super) fn asked(words: &[String]) -> Self {
+        let next = words.iter().skip(1).map(String::as_str).chain([""]);
+        let is_json = |(word, next): (&String, &str)| {
+            let word = word.trim_start_matches('-');
+            word == "output=json" || (word == "output" && next == "json")
+        };
+        if words.iter().zip(next).any(is_json) { Self::Json } else { Self::Text }
+    }
 }
 
 /// An answer in the making: every fact goes into both forms.
@@ -102,6 +112,18 @@ impl Report {
         }
     }
 
+    /// What to do now, beside an answer that may go into a file or a variable.
+    pub(super) fn note_next(&mut self, lines: &[String]) {
+        for line in lines {
+            self.note(line);
+        }
+        self.set_next(lines);
+    }
+
+    fn set_next(&mut self, lines: &[String]) {
+        self.set("next", lines.iter().map(|line| Value::from(line.as_str())).collect());
+    }
+
     /// What to do now.
     pub(super) fn next(&mut self, lines: &[String]) {
         if !lines.is_empty() {
@@ -110,7 +132,7 @@ impl Report {
         for line in lines {
             self.say(format!("  {}", line.replace('\n', "\n  ")));
         }
-        self.set("next", lines.iter().map(|line| Value::from(line.as_str())).collect());
+        self.set_next(lines);
     }
 
     /// The answer as the process gives it.
@@ -151,7 +173,8 @@ impl Refusal {
     /// The answer as the process gives it.
     pub(super) fn finish(self, output: Output) -> Exit {
         let (code, sentence) = match self {
-            Self::Ended(exit) => return exit,
+            Self::Ended(exit) if output == Output::Text || exit.code == 0 => return exit,
+            Self::Ended(exit) => (exit.code, faults(&exit.stderr)),
             Self::Misuse(sentence) => (MISUSE, sentence),
             Self::Failed(sentence) => (1, sentence),
         };
@@ -161,4 +184,18 @@ impl Refusal {
         };
         Exit { code, stdout, stderr: format!("etcd cert: {sentence}\n") }
     }
+}
+
+/// What is wrong with a configuration, out of the log lines that tell it; of anything else the first line,
+/// since what follows is only how to use the program.
+fn faults(lines: &str) -> String {
+    let fault = |line: &str| {
+        let told: Value = serde_json::from_str(line).ok()?;
+        Some(told.get("error")?.as_str()?.to_owned())
+    };
+    let faults: Vec<String> = lines.lines().filter_map(fault).collect();
+    if faults.is_empty() {
+        return lines.lines().next().unwrap_or_default().to_owned();
+    }
+    faults.join("; ")
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, dir_flag, moment};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, Facts, Layout, Lives, Phase, Pki, Step, Trusted, read, write_all};
+use crate::certs::{
+    Action, Facts, Layout, Lives, Phase, Pki, Side, Step, Trusted, read, write_all,
+};
 use crate::enrol::{Cluster, Known, Reports, ensure_own, is_of_other};
 use crate::transport::sha256;
 use crate::types::clock::Clock;
@@ -17,6 +19,8 @@ use crate::types::hex::hex;
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How often to look.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Said when what was asked for is so already, as after an earlier run of the same command.
+const NOTHING: &str = "No authority is being replaced";
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let [verb] = words.rest.as_slice() else {
@@ -116,7 +120,7 @@ impl Job {
     fn finish(&self) -> Result<Report, Refusal> {
         let trusted = self.open()?.trusted()?;
         match trusted.phase {
-            Phase::Settled => return Err(nothing()),
+            Phase::Settled => return self.end(NOTHING),
             Phase::Trusting => {
                 let hint = "`etcd cert rotate-ca start` goes on with it, `abort` gives it up";
                 return Err(Refusal::Failed(format!(
@@ -134,7 +138,7 @@ impl Job {
     fn abort(&self) -> Result<Report, Refusal> {
         let trusted = self.open()?.trusted()?;
         match trusted.phase {
-            Phase::Settled => return Err(nothing()),
+            Phase::Settled => return self.end(NOTHING),
             Phase::Finishing => {
                 let hint = "it has to be finished: etcd cert rotate-ca finish";
                 return Err(Refusal::Failed(format!(
@@ -155,16 +159,35 @@ impl Job {
 
     fn end(&self, done: &str) -> Result<Report, Refusal> {
         let pki = self.open()?;
+        let own = pki.layout();
+        let mut before = vec![(own.root(), read(&own.root())?)];
+        for side in Side::ALL {
+            for path in [own.authority(side), own.revocations(side)] {
+                let text = read(&path)?;
+                before.push((path, text));
+            }
+        }
         let trusted = pki.end_rotation()?;
-        let steps = publish(&pki)?;
+        let mut steps = publish(&pki)?;
+        for (path, text) in before {
+            let step = steps.iter_mut().find(|step| step.path == path);
+            // What ended the replacement has written these already.
+            if let Some(step) = step.filter(|step| step.action == Action::Kept)
+                && read(&path)? != text
+            {
+                step.action = Action::Replaced;
+            }
+        }
         let mut report = Report::default();
         report.steps(&last_of_each(steps));
         report.say(format!("\n{done} (generation {}).", trusted.generation));
         report.set("phase", trusted.phase.as_str().into());
         report.set("generation", trusted.generation.into());
-        report
-            .next(&["keep a copy of the root's key in a safe place, as after `etcd cert init`"
-                .to_owned()]);
+        report.next(&[match done {
+            NOTHING => "begin a replacement: etcd cert rotate-ca start".to_owned(),
+            _ => "keep a copy of the root's key in a safe place, as after `etcd cert init`"
+                .to_owned(),
+        }]);
         Ok(report)
     }
 
@@ -293,12 +316,6 @@ impl Seen {
         let wants = self.wants.as_ref()?;
         Some(format!("member {:x} {:?}: {wants}", self.id, self.name))
     }
-}
-
-fn nothing() -> Refusal {
-    Refusal::Failed(
-        "no authority is being replaced; `etcd cert rotate-ca start` begins it".to_owned(),
-    )
 }
 
 fn describe(facts: &Facts) -> String {

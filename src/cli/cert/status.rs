@@ -22,8 +22,17 @@ struct Row {
     file: String,
     role: &'static str,
     facts: Option<Facts>,
+    /// Of a revocation list, when a newer one is to be expected, Unix seconds.
+    next_update: Option<i64>,
     state: String,
     code: i32,
+}
+
+impl Row {
+    /// Something of which nothing is known but what is wrong.
+    fn without(file: String, role: &'static str, state: String) -> Self {
+        Self { file, role, facts: None, next_update: None, state, code: WARN }
+    }
 }
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -33,7 +42,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     } else if words.rest.is_empty() {
         of_directory(&context::layout(words)?, context)?
     } else {
-        of_files(&words.rest, context)?
+        of_files(&words.rest, context)
     };
     Ok(table(&rows, context))
 }
@@ -56,7 +65,10 @@ fn cells(row: &Row, context: &Context) -> [String; 8] {
     let Some(facts) = &row.facts else {
         let dash = || "-".to_owned();
         let (file, role) = (row.file.clone(), row.role.to_owned());
-        return [file, role, dash(), dash(), dash(), dash(), dash(), row.state.clone()];
+        let ends = row.next_update.map_or_else(dash, moment);
+        let left = row.next_update.map(|next| span(next - context.seconds()));
+        let left = left.unwrap_or_else(dash);
+        return [file, role, dash(), dash(), dash(), ends, left, row.state.clone()];
     };
     let sans = if facts.hosts.is_empty() { "-".to_owned() } else { facts.hosts.join(",") };
     [
@@ -73,7 +85,8 @@ fn cells(row: &Row, context: &Context) -> [String; 8] {
 
 fn entry(row: &Row, context: &Context) -> Value {
     let Some(facts) = &row.facts else {
-        return json!({ "file": row.file, "role": row.role, "state": row.state });
+        let (role, next) = (row.role, row.next_update);
+        return json!({ "file": row.file, "role": role, "next_update": next, "state": row.state });
     };
     json!({
         "file": row.file,
@@ -117,17 +130,23 @@ fn role(facts: &Facts) -> &'static str {
 
 fn row(file: String, facts: Facts, context: &Context) -> Row {
     let ((state, code), role) = (dates(&facts, context), role(&facts));
-    Row { file, role, facts: Some(facts), state, code }
+    Row { file, role, facts: Some(facts), next_update: None, state, code }
 }
 
-fn of_files(files: &[String], context: &Context) -> Result<Vec<Row>, Refusal> {
-    let mut rows = Vec::new();
-    for file in files {
-        for facts in context::certificates(Path::new(file))? {
-            rows.push(row(file.clone(), facts, context));
+/// The certificates in a file; one that cannot be read hides none of the others.
+fn rows_of(path: &Path, shown: &str, role: &'static str, context: &Context) -> Vec<Row> {
+    match context::certificates(path) {
+        Ok(found) => found.into_iter().map(|one| row(shown.to_owned(), one, context)).collect(),
+        Err(Refusal::Failed(why) | Refusal::Misuse(why)) => {
+            let why = why.trim_start_matches(&path.display().to_string()).trim_start_matches(": ");
+            vec![Row::without(shown.to_owned(), role, why.to_owned())]
         }
+        Err(Refusal::Ended(_)) => Vec::new(),
     }
-    Ok(rows)
+}
+
+fn of_files(files: &[String], context: &Context) -> Vec<Row> {
+    files.iter().flat_map(|file| rows_of(Path::new(file), file, "-", context)).collect()
 }
 
 fn of_servers(endpoints: &[String], words: &Words, context: &Context) -> Result<Vec<Row>, Refusal> {
@@ -135,13 +154,7 @@ fn of_servers(endpoints: &[String], words: &Words, context: &Context) -> Result<
     let mut rows = Vec::new();
     for endpoint in endpoints {
         let url = remote::url(endpoint)?;
-        let without = |state: String| Row {
-            file: url.to_string(),
-            role: "-",
-            facts: None,
-            state,
-            code: WARN,
-        };
+        let without = |state: String| Row::without(url.to_string(), "-", state);
         match looking.look(&url, url.host())? {
             Look::Unreachable(error) => rows.push(without(remote::explain(&error, &url).0)),
             Look::Seen(seen) if seen.chain.is_empty() => {
@@ -165,22 +178,27 @@ fn of_directory(layout: &Layout, context: &Context) -> Result<Vec<Row>, Refusal>
     let shown = |path: &Path| path.strip_prefix(layout.dir()).unwrap_or(path).display().to_string();
     for path in [layout.root(), layout.authority(Side::Client), layout.authority(Side::Peer)] {
         if path.is_file() {
-            let facts = context::certificates(&path)?.into_iter().take(1);
-            rows.extend(facts.map(|facts| row(shown(&path), facts, context)));
+            rows.extend(rows_of(&path, &shown(&path), "authority", context));
         }
     }
     for side in Side::ALL {
         let path = layout.revocations(side);
         if let Some(text) = read(&path)? {
-            let list = RevocationList::from_pem(&path.display().to_string(), text.as_bytes())?;
-            rows.push(of_list(shown(&path), &list, context));
-            lists.push(list);
+            match RevocationList::all_from_pem(&path.display().to_string(), text.as_bytes()) {
+                Ok(found) => {
+                    rows.extend(found.iter().map(|list| of_list(shown(&path), list, context)));
+                    lists.extend(found);
+                }
+                Err(why) => rows.push(Row::without(shown(&path), "revoked", why.to_string())),
+            }
         }
     }
     for (_, files) in layout.leaves() {
-        let facts = context::certificates(&files.certificate)?;
-        let Some(facts) = facts.into_iter().next() else { continue };
-        let mut found = row(shown(&files.certificate), facts, context);
+        let path = &files.certificate;
+        // What follows is the authority's.
+        let Some(mut found) = rows_of(path, &shown(path), "-", context).into_iter().next() else {
+            continue;
+        };
         if let Some((state, code)) = flaw(&found, &files, &lists) {
             found.code = found.code.max(code);
             found.state =
@@ -206,7 +224,7 @@ fn of_list(file: String, list: &RevocationList, context: &Context) -> Row {
     } else {
         (format!("{count} revoked"), 0)
     };
-    Row { file, role: "revoked", facts: None, state, code }
+    Row { file, role: "revoked", facts: None, next_update: list.next_update, state, code }
 }
 
 /// What is wrong with a leaf beyond its dates.

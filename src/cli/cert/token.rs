@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::args::Words;
 use super::context::{self, Context, dir_flag, moment, span};
@@ -50,7 +51,7 @@ fn create(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let issuers = context::issuers(words, format!("https://{own}:{PORT}"))?;
     let pki = Pki::open(context::layout(words)?, context.now)?;
     let root = context::pin(pki.layout())?;
-    let (id, secret) = (hex(&random::<8>()?), random::<32>()?.to_vec());
+    let (id, secret) = (hex(&random::<8>()?), Zeroizing::new(random::<32>()?.to_vec()));
     let expires = context.now.saturating_add(life).as_secs();
     let record = Record {
         id: id.clone(),
@@ -62,6 +63,7 @@ fn create(words: &Words, context: &Context) -> Result<Report, Refusal> {
         uses_left: uses,
         keys: Vec::new(),
         member: None,
+        revoked: false,
     };
     let tokens = Tokens::beside(&pki.layout().ca_dir());
     tokens.sweep(&pki, context.now)?;
@@ -85,12 +87,14 @@ fn create(words: &Words, context: &Context) -> Result<Report, Refusal> {
         record.name,
         moment(expires.cast_signed())
     ));
-    report.note(format!("on the new machine:  etcd cert join {text}"));
-    report.note(format!(
-        "the issuer must run, and be reached from there at {}:  etcd cert serve{}",
-        urls.join(", "),
-        dir_flag(pki.layout())
-    ));
+    report.note_next(&[
+        format!("on the new machine:  etcd cert join {text}"),
+        format!(
+            "the issuer must run, and be reached from there at {}:  etcd cert serve{}",
+            urls.join(", "),
+            dir_flag(pki.layout())
+        ),
+    ]);
     Ok(report)
 }
 
@@ -143,15 +147,23 @@ fn list(words: &Words, context: &Context) -> Result<Report, Refusal> {
 fn revoke(words: &Words, context: &Context, id: &str) -> Result<Report, Refusal> {
     let pki = Pki::open(context::layout(words)?, context.now)?;
     let tokens = Tokens::beside(&pki.layout().ca_dir());
-    let Some(record) = tokens.find(id)? else {
+    let Some(mut record) = tokens.find(id)? else {
         return Err(Refusal::Failed(format!(
             "there is no token {id:?}; `etcd cert token list` shows all"
         )));
     };
-    tokens.remove(&pki, id)?;
     let mut report = Report::default();
-    report.say(format!("revoked   token {id} for {} {:?}", record.role.as_str(), record.name));
+    let whose = format!("token {id} for {} {:?}", record.role.as_str(), record.name);
     report.set("revoked", id.into());
+    report.set("changed", (!record.revoked).into());
+    if record.revoked {
+        report.say(format!("kept      {whose} was revoked already"));
+    } else {
+        // It is kept for a while, so that the command may be repeated and people see what it was.
+        record.revoked = true;
+        tokens.write(&pki, &record)?;
+        report.say(format!("revoked   {whose}"));
+    }
     if !record.keys.is_empty() {
         report.next(&[format!(
             "what was signed with it still holds; to take that back: etcd cert revoke {}{}",

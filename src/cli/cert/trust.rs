@@ -33,7 +33,9 @@ pub(super) fn run(words: &Words, _context: &Context) -> Result<Report, Refusal> 
     report.note(format!("{}, valid until {}", facts.subject, moment(facts.not_after)));
     report.note(format!("SHA-256 of the certificate: {whole}"));
     report.note(format!("SHA-256 of its key (SPKI):  {key}"));
-    report.note("compare the first over the telephone before you trust a file that came by mail");
+    report.note_next(&[
+        "compare the first over the telephone before you trust a file that came by mail".to_owned(),
+    ]);
     Ok(report)
 }
 

@@ -33,8 +33,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     }
 }
 
-/// What anybody on the network can read: refused with `--require-tls`, told otherwise. Metrics are
-/// scraped in plaintext by habit and tell nothing of the data.
+/// What anybody on the network can read: refused with `--require-tls`, told otherwise.
 fn plaintext_anywhere(config: &Config, found: &mut Findings) {
     let member = &config.member;
     let open = |url: &&Url| url.scheme == Scheme::Http;
@@ -57,15 +56,17 @@ fn plaintext_anywhere(config: &Config, found: &mut Findings) {
         }
         return;
     }
-    for (flag, urls) in [
-        ("listen-client-urls", &member.listen_client_urls),
-        ("listen-client-http-urls", &member.listen_client_http_urls),
-        ("listen-peer-urls", &member.listen_peer_urls),
+    let everything = "read and write everything";
+    for (flag, urls, may) in [
+        ("listen-client-urls", &member.listen_client_urls, everything),
+        ("listen-client-http-urls", &member.listen_client_http_urls, everything),
+        ("listen-peer-urls", &member.listen_peer_urls, everything),
+        ("listen-metrics-urls", &member.listen_metrics_urls, "read metrics and health"),
     ] {
         for url in urls.iter().filter(open).filter(|url| !url.is_local()) {
             found.warn(format!(
-                "--{flag} has {url}: whoever reaches it can read and write everything, unencrypted; \
-                 use https, and --require-tls to be sure"
+                "--{flag} has {url}: whoever reaches it can {may}, unencrypted; use https, and \
+                 --require-tls to be sure"
             ));
         }
     }

@@ -51,6 +51,7 @@ impl Office {
             uses_left: 1,
             keys: Vec::new(),
             member: None,
+            revoked: false,
         };
         self.desk.tokens().write(&self.desk.open().unwrap(), &record).unwrap();
         Credential { id: record.id, secret: b"secret".to_vec().into() }
@@ -180,4 +181,34 @@ fn a_token_brings_no_name_of_the_issuer_and_no_certificate_of_another_role() {
     assert!(refused(office.desk.enrol(&guessed, "there")).contains("not known here"));
     let named = both("Issuer.etcd.invalid.");
     assert!(refused(office.desk.enrol(&named, "there")).contains("no name a machine"));
+}
+
+#[test]
+fn a_token_that_was_taken_back_is_good_for_nothing_more() {
+    let office = Office::new();
+    let credential = office.token(Role::Member, &[]);
+    let request = |purpose| {
+        let hosts = vec!["db2".to_owned()];
+        let validity = office.desk.open().unwrap().validity(HOUR);
+        let leaf = Leaf { common_name: "db2".to_owned(), hosts, purpose, validity };
+        Request::make(&leaf, &Key::generate().unwrap()).unwrap()
+    };
+    let both = EnrolRequest {
+        credential: Some(credential.clone()),
+        server: request(Purpose::Server),
+        peer: request(Purpose::Peer),
+        client: String::new(),
+    };
+    let id = &credential.id;
+    office.desk.enrol(&both, "there").unwrap();
+    office.desk.note(id, 7, Membership::Learner).unwrap();
+    let mut record = office.desk.may_register(Some(&credential)).unwrap();
+    assert!(record.waits());
+    record.revoked = true;
+    office.desk.tokens().write(&office.desk.open().unwrap(), &record).unwrap();
+    // Not even the keys that were certified with it may come again, and nobody is made a voter.
+    assert!(refused(office.desk.enrol(&both, "there")).contains("was revoked"));
+    assert!(refused(office.desk.may_register(Some(&credential))).contains("was revoked"));
+    let record = office.desk.tokens().find(id).unwrap().unwrap();
+    assert_eq!((record.waits(), record.state(Clock.unix())), (false, "revoked"));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use etcd::certs::{Authority, Key, Leaf, Purpose, Validity, write_certificate, write_key};
 use etcd::types::clock::Clock;
 
-use crate::cert::{Answer, Desk};
+use crate::cert::{Answer, Desk, replace_server};
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
 
@@ -84,6 +84,29 @@ fn who_changes_the_cluster_is_told_by_name() {
 }
 
 #[test]
+fn who_is_known_by_a_uri_is_told_by_it() {
+    let desk = Desk::ready();
+    let mut server = desk.server();
+    let key = rcgen::KeyPair::from_pem(&desk.read("ca/client-ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&desk.read("client-ca.crt"), key).unwrap();
+    let (key, uri) = (rcgen::KeyPair::generate().unwrap(), "spiffe://example.org/backup");
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names.push(rcgen::SanType::URI(uri.try_into().unwrap()));
+    params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+    let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+    let stem = desk.path("backup");
+    write_certificate(&stem.with_extension("crt"), &certificate).unwrap();
+    let key = Key::from_pem("key", &key.serialize_pem()).unwrap();
+    write_key(&stem.with_extension("key"), &key.secret()).unwrap();
+    ctl(&server.url(), &desk.path("ca.crt"), Some(&stem), &["defrag"]).good();
+    let line = server.process.wait_line("the call", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["msg"] == "administrative call").then_some(line)
+    });
+    assert_eq!((&line["uris"], &line["method"]), (&uri.into(), &"Defragment".into()), "{line}");
+}
+
+#[test]
 fn real_etcd_serves_with_the_same_files() {
     let Some(folder) = reference::folder() else { return };
     let (desk, stranger) = (Desk::ready(), Desk::ready());
@@ -128,6 +151,25 @@ fn everybody_else_is_refused_with_the_reason() {
     let other = stranger.path("ca.crt");
     assert_ne!(ctl(&server.url(), &other, Some(&admin), &["put", "k", "v"]).code, Some(0));
     ctl(&server.url(), &ca, Some(&admin), &["put", "k", "v"]).good();
+}
+
+#[test]
+fn a_client_that_asks_for_another_name_is_told_apart_from_one_with_another_authority() {
+    let desk = Desk::ready();
+    replace_server(&desk, &["db9.example"], Purpose::Server, Validity::starting(Clock.unix(), DAY));
+    let mut server = desk.server();
+    let port = server.address().rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}");
+    let (ca, admin) = (desk.path("ca.crt"), desk.path("clients/admin"));
+    assert_ne!(ctl(&url, &ca, Some(&admin), &["put", "k", "v"]).code, Some(0));
+    let line = server.process.wait_line("the refusal", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["reason"] == "client_distrusts_us").then_some(line)
+    });
+    let told = line["error"].as_str().unwrap();
+    let lists =
+        "asked for \"localhost\", and this server's certificate is valid for [\"db9.example\"]";
+    assert!(told.contains(lists) && !told.contains("--cacert"), "{told}");
 }
 
 #[test]

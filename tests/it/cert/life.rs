@@ -35,7 +35,7 @@ fn files_that_change_are_taken_up_though_nobody_connects() {
 fn the_end_of_every_file_is_measured() {
     let desk = Desk::ready();
     let metrics = address::reserve().to_string();
-    let _server = desk.server_with(&[&format!("--listen-metrics-urls=http://{metrics}")]);
+    let server = desk.server_with(&[&format!("--listen-metrics-urls=http://{metrics}")]);
     let status = desk.run(&["status", "--output=json"]).good().json();
     let scraped = http::request(&metrics, "GET", "/metrics").body;
     for (file, kind) in [
@@ -56,6 +56,21 @@ fn the_end_of_every_file_is_measured() {
     }
     assert!(scraped.contains("client.crl\",kind=\"revocations\"}"), "{scraped}");
     assert!(scraped.contains("etcd_rs_network_plaintext_listeners{listener=\"client\"} 0"));
+    // Each of the two sets was taken up at the start, and again once whom the issuer trusts was known.
+    eventually("both sets to be counted", || {
+        let scraped = http::request(&metrics, "GET", "/metrics").body;
+        scraped.contains("\netcd_rs_tls_generation 4\n").then_some(())
+    });
+    // A client that came and went is known, and how long its certificate has left.
+    desk.run(&["verify", &server.url()]).good();
+    let admin = desk.run(&["status", "pki/clients/admin.crt", "--output=json"]).good().json();
+    let known = admin["certificates"][0]["left_seconds"].as_f64().unwrap();
+    let left = eventually("the client to be known", || {
+        let scraped = http::request(&metrics, "GET", "/metrics").body;
+        let start = "etcd_rs_tls_client_certificate_first_expires_in_seconds{listener=\"client\"} ";
+        scraped.lines().find_map(|line| line.strip_prefix(start)?.parse::<f64>().ok())
+    });
+    assert!((left - known).abs() < 60.0, "{left}, {known}");
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use etcd::certs::{Authority, Key, Leaf, Purpose, Validity, write_certificate, write_key};
+use etcd::types::clock::Clock;
 
 use crate::cert::Desk;
 use crate::support::cluster::address;
@@ -16,6 +20,17 @@ pub(super) fn member(
     name: &str,
     at: (SocketAddr, SocketAddr),
     cluster: &str,
+) -> Process {
+    member_with(dir, name, at, cluster, &[])
+}
+
+/// The same with more flags.
+fn member_with(
+    dir: &Path,
+    name: &str,
+    at: (SocketAddr, SocketAddr),
+    cluster: &str,
+    more: &[String],
 ) -> Process {
     let file = |name: &str| dir.join(name).display().to_string();
     let (client, peer) = (format!("https://{}", at.0), format!("https://{}", at.1));
@@ -39,7 +54,60 @@ pub(super) fn member(
         format!("--peer-trusted-ca-file={}", file("peer-ca.crt")),
         format!("--peer-crl-file={}", file("peer.crl")),
     ]);
-    Process::start(&mut command)
+    Process::start(command.args(more))
+}
+
+/// A put by the client `admin`, if it works.
+fn put(desk: &Desk, at: SocketAddr) -> Option<()> {
+    let admin = desk.path("clients/admin");
+    let output = Command::new(Kind::Ours.program("etcdctl"))
+        .env_clear()
+        .arg(format!("--endpoints=https://{at}"))
+        .arg("--cacert")
+        .arg(desk.path("ca.crt"))
+        .arg("--cert")
+        .arg(admin.with_extension("crt"))
+        .arg("--key")
+        .arg(admin.with_extension("key"))
+        .args(["put", "k", "v"])
+        .output()
+        .unwrap();
+    output.status.success().then_some(())
+}
+
+/// What a member shows whom it calls may be another certificate than the one it serves with, and each
+/// is good for its own end only.
+#[test]
+fn members_call_each_other_with_the_certificate_that_is_named_for_it() {
+    let desk = Desk::ready();
+    let names = ["m1", "m2"];
+    let places = names.map(|_| (address::reserve(), address::reserve()));
+    let cluster: Vec<String> =
+        names.iter().zip(places).map(|(name, at)| format!("{name}=https://{}", at.1)).collect();
+    let cluster = cluster.join(",");
+    let host = address::host().to_string();
+    let key = Key::from_pem("key", &desk.read("ca/peer-ca.key")).unwrap();
+    let authority = Authority::load("authority", &desk.read("peer-ca.crt"), key).unwrap();
+    let mut members = Vec::new();
+    for (name, at) in names.into_iter().zip(places) {
+        desk.run(&["issue", "server", name, "--san", &host]).good();
+        let dir = desk.path(&format!("nodes/{name}"));
+        for (stem, purpose) in [("peer", Purpose::Server), ("calls", Purpose::Client)] {
+            // The kernel chooses where a call comes from.
+            let hosts = vec![host.clone(), "127.0.0.1".to_owned()];
+            let validity = Validity::starting(Clock.unix(), Duration::from_secs(86_400));
+            let leaf = Leaf { common_name: name.to_owned(), hosts, purpose, validity };
+            let issued = authority.issue(&leaf).unwrap();
+            write_certificate(&dir.join(format!("{stem}.crt")), &issued.certificate).unwrap();
+            write_key(&dir.join(format!("{stem}.key")), &issued.key).unwrap();
+        }
+        let flag = |what: &str, end: &str| {
+            format!("--peer-client-{what}-file={}", dir.join(format!("calls.{end}")).display())
+        };
+        let flags = [flag("cert", "crt"), flag("key", "key")];
+        members.push(member_with(&dir, name, at, &cluster, &flags));
+    }
+    eventually("a write through the cluster", || put(&desk, places[0].0));
 }
 
 #[test]
@@ -58,23 +126,7 @@ fn three_members_from_one_directory_and_a_client_is_none_of_them() {
         assert!(!desk.path(&format!("nodes/{name}/ca")).exists(), "keys of authorities went along");
         members.push(member(&desk.path(&format!("nodes/{name}")), name, *at, &cluster));
     }
-    let admin = desk.path("clients/admin");
-    let put = || {
-        let output = Command::new(Kind::Ours.program("etcdctl"))
-            .env_clear()
-            .arg(format!("--endpoints=https://{}", places[0].0))
-            .arg("--cacert")
-            .arg(desk.path("ca.crt"))
-            .arg("--cert")
-            .arg(admin.with_extension("crt"))
-            .arg("--key")
-            .arg(admin.with_extension("key"))
-            .args(["put", "k", "v"])
-            .output()
-            .unwrap();
-        output.status.success().then_some(())
-    };
-    eventually("a write through the cluster", put);
+    eventually("a write through the cluster", || put(&desk, places[0].0));
     // A client's certificate is refused on the port of members.
     let url = format!("https://{}", places[0].1);
     let said = desk.run(&["verify", &url, "--cacert", "pki/peer-ca.crt"]);

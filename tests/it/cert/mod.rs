@@ -1,6 +1,7 @@
 //! `etcd cert …` from outside: what the commands leave on disk, and who gets in with it.
 
 mod access;
+mod answers;
 mod commands;
 mod doctor;
 mod enrol;

@@ -17,7 +17,14 @@ fn a_request_is_signed_elsewhere_and_its_key_stays() {
     let csr = node.path("peer.csr").display().to_string();
     let signed = authority.run(&["sign", "peer", &csr, "--output=json"]).good().json();
     assert!(signed["names"].as_array().unwrap().contains(&"10.0.0.7".into()), "{signed}");
-    assert_eq!(authority.run(&["sign", "peer", &csr]).code, Some(1), "replaced without --force");
+    // The same again changes nothing, and something else has to be forced.
+    let text = node.read("peer.crt");
+    let again = authority.run(&["sign", "peer", &csr, "--output=json"]).good().json();
+    assert_eq!((&again["changed"], &again["serial"]), (&false.into(), &signed["serial"]));
+    for other in [&["sign", "peer", &csr, "--san", "10.0.0.8"][..], &["sign", "server", &csr]] {
+        assert_eq!(authority.run(other).code, Some(1), "replaced without --force: {other:?}");
+    }
+    assert_eq!(node.read("peer.crt"), text);
     let ca = authority.path("ca.crt").display().to_string();
     let pair = ["verify", "--pair", "pki/peer.crt", "pki/peer.key", "--cacert", &ca];
     let said = node.run(&pair);

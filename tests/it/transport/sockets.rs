@@ -108,6 +108,29 @@ async fn half_open_handshakes_end_and_make_room() {
 }
 
 #[tokio::test]
+async fn who_shakes_hands_and_never_speaks_is_let_go() {
+    let pki = World::new();
+    let limits = Limits { handshake_deadline: Duration::from_millis(200), ..Limits::default() };
+    let tls = Some(pki.open_server("server"));
+    let server =
+        Server::start_with(Setup { tls, limits: limits.clone(), ..Setup::default() }).await;
+    let material = Material::load(&pki.anonymous(), &TlsLimits::default()).unwrap();
+    let config = Arc::new(material.client_config(false).unwrap());
+    let mut silent = dial(&server.url, Some(&config)).await.unwrap();
+    let urls = vec!["http://127.0.0.1:0".to_owned()];
+    let plain = Server::start_with(Setup { urls, limits, ..Setup::default() }).await;
+    let mut half = TcpStream::connect(&plain.address).await.unwrap();
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    // Settings of the server come first, as every client may expect; the end one way or the other.
+    let _ = silent.read_to_end(&mut Vec::new()).await;
+    let _ = half.read_to_end(&mut Vec::new()).await;
+    for server in [&server, &plain] {
+        server.failed_for("timeout").await;
+    }
+    assert!(ask(&server, &pki.anonymous()).await.is_ok());
+}
+
+#[tokio::test]
 async fn too_many_connections_are_closed() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let urls = vec!["http://127.0.0.1:0".to_owned()];
