@@ -28,17 +28,22 @@ build_binaries() { # FOLDER
 
 # Zig's linker knows the symbols of every old glibc; the one of this machine does not matter.
 compile() { # TARGET
+  (
+    with_zig "$1"
+    cd "$source"
+    cargo zigbuild --locked --release --bins --target "x86_64-unknown-linux-gnu.$glibc"
+  )
+}
+
+# Puts Zig and cargo-zigbuild into the way of this shell.
+with_zig() { # TARGET
   local tools=$1/packaging/zig-$ziglang-$zigbuild
   if [[ ! -x $tools/bin/cargo-zigbuild ]]; then
     python3 -m venv "$tools"
     twice "$tools/bin/pip" install --quiet --disable-pip-version-check "ziglang==$ziglang" \
       "cargo-zigbuild==$zigbuild" || fail "pip cannot install ziglang $ziglang and cargo-zigbuild $zigbuild from PyPI"
   fi
-  (
-    cd "$source"
-    export PATH=$tools/bin:$PATH ZIG_GLOBAL_CACHE_DIR=$1/packaging/zig-cache XDG_CACHE_HOME=$1/packaging/cache
-    cargo zigbuild --locked --release --bins --target "x86_64-unknown-linux-gnu.$glibc"
-  )
+  export PATH=$tools/bin:$PATH ZIG_GLOBAL_CACHE_DIR=$1/packaging/zig-cache XDG_CACHE_HOME=$1/packaging/cache
 }
 
 check_binaries() { # FOLDER

@@ -13,6 +13,7 @@ make_tar() {
   done
   cp -r "$source/systemd" "$folder"
   put 644 "$work/THIRD-PARTY" "$folder/THIRD-PARTY"
+  put 644 "$out/$bill" "$folder/etcd.cdx.json"
   cp -r "$work/completions" "$work/man" "$folder"
   tar -C "$work/tar" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
     -cf - "$name" | gzip -9n >"$out/$name.tar.gz"

@@ -64,6 +64,7 @@ make_tree() { # TREE
     put 644 "$source/$name" "$doc/$(basename "$name")"
   done
   put 644 "$work/THIRD-PARTY" "$doc/THIRD-PARTY"
+  put 644 "$out/$bill" "$doc/etcd.cdx.json"
   gzip -9n "$doc/THIRD-PARTY"
   find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 }

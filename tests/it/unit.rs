@@ -83,14 +83,133 @@ fn the_units_leave_little_open() {
     }
 }
 
+/// Every setting of a unit, in its order.
+fn settings(text: &str) -> Vec<(&str, &str)> {
+    let lines = text.lines().filter(|line| !line.starts_with(['#', '[']));
+    lines.filter_map(|line| line.split_once('=')).collect()
+}
+
+/// What people and their scripts count on.
+#[test]
+fn the_unit_says_what_is_promised() {
+    let text = std::fs::read_to_string(unit()).unwrap();
+    let settings = settings(&text);
+    for (key, promised) in [
+        ("Wants", "network-online.target"),
+        ("Type", "notify"),
+        ("User", "etcd"),
+        ("EnvironmentFile", "-/etc/etcd/etcd.conf"),
+        ("ExecStart", "/usr/bin/etcd"),
+        ("Restart", "on-failure"),
+        ("RestartSec", "5"),
+        ("LimitNOFILE", "65536"),
+        ("WantedBy", "multi-user.target"),
+    ] {
+        assert!(settings.contains(&(key, promised)), "{key}={promised} is missing");
+    }
+    let after = settings.iter().find(|(key, _)| *key == "After").unwrap().1;
+    assert!(after.split(' ').any(|unit| unit == "network-online.target"), "{after}");
+    // The file covers what the unit sets, as it comes later.
+    let at = |key: &str| settings.iter().rposition(|(found, _)| *found == key).unwrap();
+    assert!(at("Environment") < at("EnvironmentFile"));
+    for limit in ["WatchdogSec", "TimeoutStartSec", "TimeoutStopSec"] {
+        let line = text.lines().position(|line| line.starts_with(&format!("{limit}="))).unwrap();
+        assert!(text.lines().nth(line - 1).unwrap().starts_with('#'), "{limit} has no reason");
+    }
+}
+
+/// What systemd 219 knows of the settings that our services have.
+const KNOWN_TO_219: &[&str] = &[
+    "Description",
+    "Documentation",
+    "After",
+    "Wants",
+    "ConditionPathExists",
+    "Type",
+    "NotifyAccess",
+    "User",
+    "Group",
+    "WorkingDirectory",
+    "Environment",
+    "EnvironmentFile",
+    "ExecStartPre",
+    "ExecStart",
+    "ExecReload",
+    "Restart",
+    "RestartSec",
+    "WatchdogSec",
+    "TimeoutStartSec",
+    "TimeoutStopSec",
+    "LimitNOFILE",
+    "OOMScoreAdjust",
+    "UMask",
+    "CapabilityBoundingSet",
+    "NoNewPrivileges",
+    "PrivateTmp",
+    "PrivateDevices",
+    "PrivateNetwork",
+    "DevicePolicy",
+    "ProtectHome",
+    "ReadWriteDirectories",
+    "RestrictAddressFamilies",
+    "SystemCallArchitectures",
+    "SystemCallErrorNumber",
+    "WantedBy",
+];
+/// What it passes over with a warning; each came with a later version.
+const NEWER_THAN_219: &[&str] = &[
+    "StateDirectory",
+    "StateDirectoryMode",
+    "ProtectKernelTunables",
+    "ProtectKernelModules",
+    "ProtectKernelLogs",
+    "ProtectControlGroups",
+    "ProtectClock",
+    "ProtectHostname",
+    "ProtectProc",
+    "ProcSubset",
+    "PrivateUsers",
+    "PrivateIPC",
+    "KeyringMode",
+    "RestrictNamespaces",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "LockPersonality",
+    "MemoryDenyWriteExecute",
+    "RemoveIPC",
+];
+/// What it knows with another value, or none of it: these have a test of their own.
+const KNOWN_IN_PART: &[&str] = &["ProtectSystem", "SystemCallFilter"];
+
+#[test]
+fn every_setting_is_one_whose_fate_on_systemd_219_is_known() {
+    for unit in UNITS.iter().filter(|unit| unit.ends_with(".service")) {
+        let text = std::fs::read_to_string(folder().join(unit)).unwrap();
+        let settings = settings(&text);
+        for (place, (key, value)) in settings.iter().enumerate() {
+            let lists = [KNOWN_TO_219, NEWER_THAN_219, KNOWN_IN_PART];
+            assert_eq!(lists.iter().filter(|list| list.contains(key)).count(), 1, "{unit}: {key}");
+            let again = settings[..place].iter().filter(|(before, _)| before == key).count();
+            // What stands twice is a list, or the stricter word for newer versions.
+            let may = ["Wants", "Environment", "ProtectSystem"].contains(key);
+            assert!(again == 0 || may, "{unit}: {key}={value} covers the one before");
+        }
+        let is_newer = |key: &str| NEWER_THAN_219.contains(&key);
+        let first = settings.iter().position(|(key, _)| is_newer(key)).unwrap();
+        let walls = ["CapabilityBoundingSet", "ReadWriteDirectories", "SystemCallErrorNumber"];
+        for wall in walls {
+            assert!(settings.iter().position(|(key, _)| *key == wall).unwrap() < first, "{wall}");
+        }
+    }
+}
+
 /// What CentOS 7's systemd 219 would stumble over, as it cannot be asked here.
 #[test]
 fn the_unit_is_one_that_systemd_219_starts() {
     let text = std::fs::read_to_string(unit()).unwrap();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let settings = settings(&text);
     let values = |key: &str| -> Vec<&str> {
-        let prefix = format!("{key}=");
-        lines.iter().filter_map(|line| line.strip_prefix(prefix.as_str())).collect()
+        settings.iter().filter(|(found, _)| *found == key).map(|(_, value)| *value).collect()
     };
     // It does not know groups of calls: an allow list of them allows next to nothing.
     assert!(values("SystemCallFilter").iter().all(|list| list.starts_with('~')));
@@ -102,7 +221,4 @@ fn the_unit_is_one_that_systemd_219_starts() {
     for command in [values("ExecStartPre"), values("ExecStart"), values("ExecReload")].concat() {
         assert!(command.starts_with('/'), "{command}");
     }
-    // What it knows comes before what it does not, so that its warnings stand together.
-    let at = |key: &str| lines.iter().position(|line| line.starts_with(key)).unwrap();
-    assert!(at("CapabilityBoundingSet=") < at("StateDirectory="));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::support::cluster::requests::put as put_key;
 use crate::support::cluster::{Cluster, Plan};
 use crate::support::http;
 use crate::support::manager::Manager;
@@ -48,10 +49,46 @@ async fn followers_and_members_without_a_quorum_are_told_apart() {
     status(&managers[follower], "serving");
 }
 
-/// Everything else goes on: it is that one loop which does not come round.
+/// It was away for so long that it is sent the whole state, and the stalled thread keeps it at that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_sent_the_state_says_so_and_is_given_time() {
+    let plan = Plan::of(3)
+        .flags(&["--snapshot-count=50", "--experimental-snapshot-catchup-entries=10"])
+        .variable("NOTIFY_SOCKET", "{home}/notify")
+        .variable("FAIL_STALL", "adopt-before:1");
+    let mut cluster = Cluster::found(plan);
+    let managers: Vec<Manager> =
+        cluster.members.iter().map(|member| Manager::at(member.home().join("notify"))).collect();
+    (0..3).for_each(|member| cluster.launch(member));
+    for member in 0..3 {
+        cluster.wait_ready(member).await;
+    }
+    let away = cluster.follower().await;
+    cluster.kill(away);
+    let leader = cluster.leader().await;
+    let client = cluster.client(leader);
+    for number in 0..250 {
+        put_key(&client, &format!("{number}"), "v").await;
+    }
+    managers[away].hear("READY=1");
+    cluster.launch(away);
+    let said = status(&managers[away], "starting: catching up with ");
+    assert!(said.contains(&format!("with m{leader} (")) && said.contains("): "), "{said}");
+    for _ in 0..2 {
+        let (_, before) = managers[away].hear_after("EXTEND_TIMEOUT_USEC=60000000");
+        assert!(!before.iter().any(|line| line.starts_with("READY=")), "{before:?}");
+    }
+    let told = "fail point adopt-before reached";
+    let output = || cluster.members[away].output();
+    eventually("the place", || output().iter().any(|line| line.starts_with(told)).then_some(()));
+    cluster.kill(away);
+}
+
+/// Everything else goes on: it is that one loop which does not come round, or that one write which does not
+/// come back from the disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_that_is_stuck_keeps_the_pulse_back() {
-    for place in ["log-asked", "apply-committed"] {
+    for place in ["log-asked", "wal-written", "apply-committed"] {
         let manager = Manager::new();
         let path = manager.path();
         let stall = format!("{place}:20");

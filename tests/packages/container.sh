@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # Everything of it is in the test's own folder; no daemon, no registry, no privileges beyond chroot.
-images() { buildah --root "$work/images" --runroot "$work/images-run" --storage-driver vfs "$@"; }
+images() { TMPDIR=$work buildah --root "$work/images" --runroot "$work/images-run" --storage-driver vfs "$@"; }
 export BUILDAH_ISOLATION=chroot
 
 # In the place of the image that the Containerfile takes its libraries from: those of a Debian, likewise.
@@ -53,6 +53,7 @@ check_manifests() {
   mkdir "$folder"
   check "the certificates of the manifests are made" \
     env PATH="$programs:$PATH" "$source/packaging/kubernetes/make-pki" "$folder/pki"
-  check "the daemon takes the settings of each member" \
-    "$validator/bin/python" "$here/members.py" "$source/packaging/kubernetes/etcd.yaml" "$folder/pki" "$programs/etcd"
+  check "three members with the settings of the manifests are ready, and one cluster" \
+    timeout 120 unshare --net --mount --pid --fork --kill-child --mount-proc "$validator/bin/python" "$here/members.py" \
+    "$source/packaging/kubernetes/etcd.yaml" "$folder/pki-authority" "$folder/pki" "$programs"
 }

@@ -36,6 +36,8 @@ eventually() { # COMMAND...
   echo "never became true: $*"
   return 1
 }
+# As root's shell would, with nothing in the environment.
+bare() { env -u ETCDCTL_ENDPOINTS -u ETCDCTL_CACERT -u ETCDCTL_CERT -u ETCDCTL_KEY "$@"; }
 holds() { [ "$(etcdctl get --print-value-only "$1")" = "$2" ] || { echo "$1 does not hold $2"; return 1; }; }
 restarted_after() { # PID
   [ "$(shows MainPID)" != "$1" ] && is ActiveState active
@@ -50,15 +52,16 @@ starts() {
   is User etcd
   [ "$(stat -c %U "/proc/$(shows MainPID)")" = etcd ]
   ok "systemctl enable --now: active, as user etcd"
-  # As root's shell would, with nothing in the environment.
-  [ "$(env -u ETCDCTL_ENDPOINTS -u ETCDCTL_CACERT -u ETCDCTL_CERT -u ETCDCTL_KEY bash -e /guest/use)" = OK ]
+  [ "$(bare bash -e /guest/use)" = OK ]
   holds foo bar
   refused env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl get foo
   ok "etcdctl puts and gets with its certificate, and not without"
-  [[ $(shows StatusText) == *revision* ]] || { shows StatusText; return 1; }
+  [[ $(systemctl status --no-pager --lines=0 etcd) == \
+    *'Status: "serving as leader in term '*'; revision '*'; 1 member; '*'.crt expires in '*' days"'* ]] || { shows StatusText; return 1; }
   ok "systemctl status says: $(shows StatusText)"
+  journal 'etcdctl --endpoints https://localhost:2379 put foo bar'
   journal 'etcd cert issue client NAME'
-  journal 'etcdctl --endpoints https://localhost:2379'
+  journal 'etcd cert status'
   [ -z "$(journalctl --unit=etcd --priority=warning --output=cat --grep='hardened the process')" ]
   ok "the journal has the next commands, and priorities"
   [ "$(sed -n 's/^Seccomp:\t//p' "/proc/$(shows MainPID)/status")" = 2 ]
@@ -87,6 +90,8 @@ unresolved() {
   refused systemctl start etcd
   systemctl stop etcd
   journal "listen tcp localhost:23[78][09]: lookup failed: .*; use an IP address or fix the name's resolution"
+  [ -n "$(journalctl --unit=etcd --priority=err --output=cat --grep='failed to start etcd')" ]
+  refused journal '^<[0-9]>'
   mv /etc/hosts.away /etc/hosts
   ok "the journal says why a first start without localhost fails"
 }
@@ -101,19 +106,43 @@ plain() {
   env -u ETCDCTL_CACERT -u ETCDCTL_CERT -u ETCDCTL_KEY ETCDCTL_ENDPOINTS=http://127.0.0.1:2379 etcdctl --dial-timeout=20s "$@"
 }
 
-# The unit of etcd's tutorial: no user, no arguments, no variables.
+# etcd's tutorial, step by step: the archive in /opt, and a unit with neither user nor arguments.
 tutorial() {
+  local folder
   systemctl stop etcd
   refused systemctl is-active etcd-renew.timer
-  printf '[Unit]\nDescription=etcd\n[Service]\nType=notify\nExecStart=/usr/bin/etcd\n[Install]\nWantedBy=multi-user.target\n' \
-    >/etc/systemd/system/tutorial.service
+  tar -C /opt -xzf /srv/etcd/etcd-v*-linux-amd64.tar.gz
+  folder=$(echo /opt/etcd-v*)
+  cat >/usr/lib/systemd/system/tutorial.service <<UNIT
+[Unit]
+Description=etcd
+After=network.target network-online.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+ExecStart=$folder/etcd
+Restart=on-failure
+RestartSec=5
+LimitNOFILE=65536
+
+[Install]
+WantedBy=multi-user.target
+UNIT
   systemctl daemon-reload
   systemctl start tutorial
-  [ "$(plain put foo bar)" = OK ]
+  systemctl --quiet enable tutorial
+  systemctl --quiet is-active tutorial
+  # There is no package on that machine.
+  mv /etc/etcd /etc/etcd.away
+  [ "$(bare "$folder/etcdctl" --endpoints=localhost:2379 put foo bar)" = OK ]
+  [ "$(bare "$folder/etcdctl" get foo | xargs)" = "foo bar" ]
+  mv /etc/etcd.away /etc/etcd
   [ "$(landlock tutorial)" = "$(landlock etcd)" ] || { landlock tutorial; landlock etcd; return 1; }
   ok "within the unit's walls the process builds its own as it does without ($(landlock etcd))"
   systemctl stop tutorial
   [ "$(systemctl show --value --property Result tutorial)" = success ]
+  systemctl --quiet disable tutorial
   ok "the tutorial's unit serves in plaintext, as ever"
   printf '[Socket]\nListenStream=127.0.0.1:2379\nFileDescriptorName=client\n' >/etc/systemd/system/tutorial.socket
   systemctl daemon-reload
@@ -125,11 +154,62 @@ tutorial() {
   ok "a socket starts it, and the client that came first is answered"
 }
 
+# One of three, and nobody else there: more time than the unit gives, as long as it says what it waits for.
+waits() {
+  cat >/etc/systemd/system/lonely.service <<'UNIT'
+[Service]
+Type=notify
+TimeoutStartSec=2
+ExecStart=/usr/bin/etcd --name a --data-dir /var/tmp/lonely --initial-advertise-peer-urls http://localhost:2380 \
+  --initial-cluster a=http://localhost:2380,b=http://localhost:22380,c=http://localhost:32380
+UNIT
+  systemctl daemon-reload
+  systemctl start --no-block lonely
+  eventually tells lonely '*Status: "waiting for quorum: 1 of 3 members reachable, 2 needed"*'
+  sleep 5
+  tells lonely '*Active: activating (start)*Status: "waiting for quorum: *'
+  systemctl stop lonely
+  [ "$(systemctl show --value --property Result lonely)" = success ]
+  ok "a member that waits for the others says so, and is given the time"
+}
+tells() { # UNIT PATTERN
+  # Its code tells that a unit is not active.
+  [[ $(systemctl status --no-pager --lines=0 "$1" || true) == $2 ]]
+}
+
+# What rpm runs, as it runs it: 1 is for an upgrade, 0 for a removal.
+scriptlets() {
+  local pid
+  systemctl start etcd
+  pid=$(shows MainPID)
+  sh /guest/POSTUN 1
+  restarted_after "$pid"
+  systemctl stop etcd
+  sh /guest/POSTUN 1
+  is ActiveState inactive
+  systemctl start etcd
+  pid=$(shows MainPID)
+  sh /guest/POSTIN 2
+  sh /guest/PREUN 1
+  is MainPID "$pid"
+  systemctl --quiet is-enabled etcd
+  sh /guest/PREUN 0
+  is ActiveState inactive
+  is Result success
+  refused systemctl is-enabled etcd
+  sh /guest/POSTUN 0
+  [ -e /var/lib/etcd/default.etcd ] && [ -e /etc/etcd/pki/server.key ]
+  ok "the rpm's scriptlets restart what runs, and stop and disable what goes"
+}
+
 survives() {
   local pid
   pid=$(shows MainPID)
+  refused journal 'reloading certificates'
   systemctl reload etcd
   is MainPID "$pid"
+  is ActiveState active
+  journal 'reloading certificates, log level and log files'
   ok "reloaded in place"
   kill -KILL "$pid"
   eventually restarted_after "$pid"
@@ -194,19 +274,33 @@ leaves() {
   refused systemctl is-active etcd-renew.timer
   grep -q warn /etc/etcd/etcd.conf
   ok "removed: stopped, the configuration stays"
+  apt-get -qq install etcd >/dev/null
+  grep -q warn /etc/etcd/etcd.conf
+  systemctl --quiet is-enabled etcd
+  is ActiveState inactive
+  ok "installed again: as it was before, and not started"
   apt-get -qq purge etcd >/dev/null
   refused test -e /etc/etcd/etcd.conf
   test -d /var/lib/etcd/default.etcd
   test -e /etc/etcd/pki/server.key
   getent passwd etcd >/dev/null
+  [ -z "$(find /etc/systemd/system /var/lib/systemd/deb-systemd-helper-* -name 'etcd.service*' -not -name '*.d')" ]
+  [ "$(dpkg-query -W -f '${Status}' etcd 2>&1)" != "install ok installed" ]
   ok "purged: the configuration goes, data and certificates stay"
+  apt-get -qq install etcd >/dev/null
+  refused systemctl is-enabled etcd
+  systemctl start etcd
+  holds foo bar
+  ok "installed once more, it serves the data that stayed"
 }
 
 case $1 in
 rpm) made_anew; unresolved; starts; survives ;;
-rpm-again) back; tutorial ;;
+rpm-again) back; tutorial; waits; scriptlets ;;
 deb)
   apt_install /srv/etcd
+  [ "$(stat -c '%a %U %G' /etc/etcd/pki /var/lib/etcd | sort -u)" = "700 etcd etcd" ]
+  ok "apt makes the directories, for the service alone"
   starts
   survives
   upgrades

@@ -4,7 +4,7 @@
 set -euo pipefail
 work=$1 container=$2
 in_image() {
-  buildah --root "$work/images" --runroot "$work/images-run" --storage-driver vfs run "$container" -- "$@"
+  TMPDIR=$work buildah --root "$work/images" --runroot "$work/images-run" --storage-driver vfs run "$container" -- "$@"
 }
 answers() { [[ $(in_image /usr/bin/etcdctl --command-timeout=2s put foo bar 2>&1) == OK ]]; }
 

@@ -39,11 +39,11 @@ SPEC
   createrepo_c --quiet "$top/RPMS"
 }
 
-# README's file for yum, with another path in it, and, in the end, another key.
-use_repository() { # PLACE [KEY]
+# README's file for yum, with another place in it, and, in the end, another key.
+use_repository() { # URL [KEY]
   mkdir -p "$work/repos"
   printf '[base]\nname=base\nbaseurl=file://%s\ngpgcheck=0\n' "$work/stand-ins/RPMS" >"$work/repos/base.repo"
-  readme '[etcd]' | sed -e "s|/srv/etcd|$1|" -e "s|^gpgkey=.*|gpgkey=file://${2:-$1/yum/etcd.asc}|" \
+  readme '[etcd]' | sed -e "s|file:///srv/etcd|$1|" -e "s|^gpgkey=.*|gpgkey=${2:-$1/yum/etcd.asc}|" \
     >"$work/repos/etcd.repo"
 }
 
@@ -60,10 +60,12 @@ install_by_dnf() {
   root=$work/rpm-root
   cp -a "$base" "$root"
   make_stand_ins
-  use_repository "$first" "$work/stranger.asc"
+  use_repository "file://$work/third" "file://$first/etcd.asc"
+  refused "dnf refuses packages without a signature" dnf_in_root install 'etcd > 3.5'
+  use_repository "file://$first" "file://$work/stranger.asc"
   refused "dnf refuses packages of a stranger's key" dnf_in_root install 'etcd > 3.5'
   # An upgrade of CentOS's old package, whose configuration somebody has changed.
-  use_repository "$first"
+  use_repository "file://$first"
   check "dnf installs CentOS 7's etcd" dnf_in_root install etcd-3.3.11
   echo '#changed' >>"$root/etc/etcd/etcd.conf"
   check "dnf upgrades it to ours" dnf_in_root upgrade etcd
@@ -79,8 +81,8 @@ install_by_dnf() {
   echo key >"$root/etc/etcd/pki/kept"
   echo '#edited' >>"$root/etc/etcd/etcd.conf"
   in_root systemctl enable --quiet etcd
-  use_repository "$second"
-  check "dnf upgrades ours" dnf_in_root --refresh upgrade etcd
+  use_repository "$at/second"
+  check "dnf upgrades ours, by http" dnf_in_root --refresh upgrade etcd
   check "it is the higher release" test "$(rpm --root "$root" -q --qf '%{RELEASE}' etcd)" = 2
   check "the edited configuration is kept" grep -q edited "$root/etc/etcd/etcd.conf"
   check "data and certificates are kept" state_is_kept

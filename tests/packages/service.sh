@@ -5,11 +5,12 @@
 landlock="landlock_create_ruleset landlock_add_rule landlock_restrict_self"
 
 boot() { # ROOT PART
-  local root=$1 part=$2 code=0
+  local root=$1 part=$2 code=0 script
   rm -rf "$root/guest"
   mkdir -p "$root/guest"
   cp "$here/guest.sh" "$root/guest/"
   readme_parts "$root/guest"
+  for script in POSTIN PREUN POSTUN; do rpm -qp --qf "%{$script}" "$rpm" >"$root/guest/$script" 2>/dev/null; done
   cat >"$root/etc/systemd/system/guest.service" <<UNIT
 [Unit]
 After=multi-user.target

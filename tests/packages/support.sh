@@ -56,6 +56,20 @@ finish() { # WHAT
   say "ok: $1"
 }
 
+# What the builds made, as any web server would have it.
+serve_web() {
+  mkdir "$work/web"
+  ln -s "$first" "$second" "$work/web/"
+  python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$work/web" >"$work/web.log" 2>&1 &
+  web=$!
+  for _ in $(seq 100); do
+    at=$(sed -n 's|^Serving.*(\(http://[^)]*\)/).*|\1|p' "$work/web.log")
+    if [[ -n $at ]]; then return; fi
+    sleep 0.1
+  done
+  fail "no web server: $(cat "$work/web.log")"
+}
+
 # Packages are installed a dozen times, and dnf syncs at every step: in memory it takes seconds.
 make_work() {
   work=$(mktemp -d /var/tmp/etcd-packages.XXXXXX)
@@ -79,12 +93,18 @@ bootstrap() { # SUITE FOLDER MIRROR
   debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,passwd,adduser "$@"
 }
 
+# Where this machine has its Debian from.
+debian_mirror() {
+  apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' \
+    "Codename: $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" | head -n 1
+}
+
 # A small Debian with systemd, made once: the suite and the mirror are those of this machine.
 make_base() {
   local suite mirror
   [[ -e $base/complete ]] && return
   suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' "Codename: $suite" | head -n 1)
+  mirror=$(debian_mirror)
   twice bootstrap "$suite" "$base" "$mirror" || fail "debootstrap cannot make $suite from $mirror"
   # A copy is another machine; and CentOS enables nothing that an administrator did not ask for.
   rm -f "$base/etc/machine-id" "$base"/var/cache/apt/archives/*.deb
@@ -132,13 +152,23 @@ clean() {
   # debootstrap is not to be stopped half-way: it has mounted things.
   if [[ ${#begun[@]} != 0 ]]; then wait "${begun[@]}" || true; fi
   if [[ -n ${started:-} ]]; then end_container "$started"; fi
+  if [[ -n ${web:-} ]]; then kill "$web" && wait "$web" || true; fi
   clean_hosts
   # What systemd-nspawn leaves behind when nobody registers the container.
   remove_groups payload supervisor
+  # An agent ends once its socket is gone, which may be in either of two places: /run/user, where the sockets are if
+  # it is there, may have come meanwhile. Until then the socket keeps the mount busy.
   for folder in "$work"/{gnupg,stranger} "$work"/dnf/*/pubring; do
     [[ ! -d $folder ]] || gpgconf --homedir "$folder" --kill gpg-agent || true
+    rm -rf "$folder"
   done
-  if mountpoint --quiet "$work"; then umount "$work"; fi
+  if mountpoint --quiet "$work"; then
+    for _ in $(seq 100); do
+      if umount "$work" 2>/dev/null; then break; fi
+      sleep 0.1
+    done
+    ! mountpoint --quiet "$work" || fail "$work stays mounted: it is in use"
+  fi
   # Never into something that is still mounted there.
   rm -rf --one-file-system "$work"
 }
