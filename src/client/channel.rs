@@ -25,8 +25,6 @@ use crate::proto::health::health_client::HealthClient;
 use crate::proto::members::members_client::MembersClient;
 use crate::transport::{Connection, TlsError};
 
-/// Largest answer taken, as etcd's client has it: a range is as large as the caller asked for.
-const MAX_ANSWER_BYTES: usize = i32::MAX as usize;
 /// Bytes a server may send ahead, per stream and per connection: ranges and watches come in bulk.
 const STREAM_WINDOW: u32 = 8 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
@@ -54,10 +52,20 @@ pub struct Options {
     pub keepalive_timeout: Duration,
     /// Name and password that [`Client::connect`] authenticates with.
     pub user: Option<(String, String)>,
+    /// A token to send with every call, of whoever has one already.
+    pub token: Option<MetadataValue<Ascii>>,
+    /// Largest answer taken. A range is as large as the caller asked for, so there is hardly a limit
+    /// unless one is wanted.
+    pub max_answer_bytes: usize,
     /// Ask for answers only from members that know a leader.
     pub require_leader: bool,
     /// Let calls wait until an endpoint answers instead of failing at once.
     pub wait_for_ready: bool,
+}
+
+impl Options {
+    /// The limit of etcd's client.
+    pub const MAX_ANSWER_BYTES: usize = i32::MAX as usize;
 }
 
 impl Default for Options {
@@ -71,6 +79,8 @@ impl Default for Options {
             keepalive_time: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(6),
             user: None,
+            token: None,
+            max_answer_bytes: Self::MAX_ANSWER_BYTES,
             require_leader: false,
             wait_for_ready: false,
         }
@@ -108,6 +118,7 @@ pub struct Client {
     dialer: Arc<Dialer>,
     /// When a silent connection is pinged, and how long it may take to answer.
     keepalive: (Duration, Duration),
+    max_answer_bytes: usize,
 }
 
 /// A connection that is made at its first use, and made anew when it breaks.
@@ -165,9 +176,12 @@ impl Client {
     /// If the options cannot be used: no endpoints, unreadable TLS files.
     pub fn lazy(options: &Options) -> Result<Self, ClientError> {
         let dialer = Arc::new(Dialer::new(options)?);
-        let metadata = Metadata { token: None, require_leader: options.require_leader };
+        let token = options.token.clone();
+        let metadata = Metadata { token, require_leader: options.require_leader };
         let keepalive = (options.keepalive_time, options.keepalive_timeout);
-        Ok(Self { channel: channel(&dialer, keepalive), metadata, dialer, keepalive })
+        let max_answer_bytes = options.max_answer_bytes;
+        let channel = channel(&dialer, keepalive);
+        Ok(Self { channel, metadata, dialer, keepalive, max_answer_bytes })
     }
 
     /// Fetches a token for this user and sends it with every later call.
@@ -243,37 +257,37 @@ impl Client {
 
     /// Keys.
     pub fn kv(&self) -> KvClient<Transport> {
-        KvClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        KvClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Watches.
     pub fn watch(&self) -> WatchClient<Transport> {
-        WatchClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        WatchClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Leases.
     pub fn lease(&self) -> LeaseClient<Transport> {
-        LeaseClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        LeaseClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Members.
     pub fn cluster(&self) -> ClusterClient<Transport> {
-        ClusterClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        ClusterClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Members, beside etcd's API.
     pub fn members(&self) -> MembersClient<Transport> {
-        MembersClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        MembersClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Status, alarms and upkeep.
     pub fn maintenance(&self) -> MaintenanceClient<Transport> {
-        MaintenanceClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        MaintenanceClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// Users and roles.
     pub fn auth(&self) -> AuthClient<Transport> {
-        AuthClient::new(self.transport()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        AuthClient::new(self.transport()).max_decoding_message_size(self.max_answer_bytes)
     }
 
     /// The standard health service.

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use crate::support::own_network;
 use crate::support::pki::{Pki, valid};
 use crate::support::process::Process;
+use crate::support::reference;
 use crate::support::server::{Kind, Server};
 use crate::support::wait::eventually;
 
@@ -222,6 +223,36 @@ fn refusals_of_tls_are_explained() {
     ] {
         is_explained(&endpoint, &flags, reason);
     }
+}
+
+/// The original wants to be told of TLS a second time, although the endpoint says it.
+#[test]
+fn whoever_asks_for_no_verification_need_not_ask_for_tls_too() {
+    let pki = Pki::new();
+    let flags = pki.server_flags();
+    let flags: Vec<&str> = flags.iter().take(2).map(String::as_str).collect();
+    let server = Server::start_with(&Kind::Ours, "https", &flags);
+    let endpoints = format!("--endpoints={}", server.url());
+    let limits = ["--dial-timeout=1s", "--command-timeout=2s", endpoints.as_str()];
+    let words = [&limits[..], &["--insecure-skip-tls-verify", "put", "a", "b"]].concat();
+    assert_eq!(ended(&mut etcdctl(&words)).1, "OK\n");
+    // With neither the endpoint nor a flag asking for TLS, it is not spoken.
+    let plain = format!("--endpoints={}", server.address());
+    let words = [&limits[..2], &[&plain, "--insecure-skip-tls-verify", "put", "a", "b"]].concat();
+    assert_eq!(ended(&mut etcdctl(&words)).0, Some(1));
+    let Some(folder) = reference::folder() else { return };
+    let mut theirs = Command::new(folder.join("etcdctl"));
+    let words = [&limits[..], &["--insecure-skip-tls-verify", "put", "a", "b"]].concat();
+    assert_eq!(ended(theirs.env_clear().args(words)).0, Some(1), "mended meanwhile?");
+}
+
+/// The certificates that etcd makes for itself are of a kind that is not understood here.
+#[test]
+fn a_server_with_automatic_certificates_is_explained() {
+    let Some(folder) = reference::folder() else { return };
+    let server = Server::start_with(&Kind::Reference(folder), "https", &["--auto-tls"]);
+    let flags = vec!["--insecure-transport=false".to_owned()];
+    is_explained(&server.url(), &flags, "P-521");
 }
 
 /// A list that takes back the pair `client`.

@@ -127,6 +127,74 @@ fn a_check_of_the_speed_ends_with_a_verdict_and_leaves_nothing() {
 }
 
 #[test]
+fn an_interrupted_check_leaves_nothing() {
+    let server = Server::start(&Kind::Ours);
+    let keys = |prefix: &str| {
+        let words = ["get", prefix, "--prefix", "--keys-only"];
+        out(&run(&server, &[&words[..], &["--limit=1"]].concat()))
+    };
+    for (check, prefix) in
+        [("perf", "/etcdctl-check-perf/"), ("datascale", "/etcdctl-check-datascale/")]
+    {
+        let mut checking = Process::start(etcdctl(&server).args(["check", check, "--load=l"]));
+        eventually("the first writes", || (!keys(prefix).is_empty()).then_some(()));
+        checking.signal("INT");
+        let code = checking.wait_end().code();
+        let told = checking.output().join("\n");
+        assert_eq!(keys(prefix), "", "{told}");
+        match check {
+            // It judges what there was until then.
+            "perf" => assert!(told.contains("\nStopped after ") && code != Some(5), "{told}"),
+            _ => assert!(told.contains("Error: interrupt: ") && code == Some(5), "{told}"),
+        }
+    }
+}
+
+#[test]
+fn a_mirror_splits_large_transactions() {
+    let (source, copy) = (
+        Server::start_with(&Kind::Ours, "http", &["--max-txn-ops=400"]),
+        Server::start(&Kind::Ours),
+    );
+    let put = |range: std::ops::Range<u32>| {
+        let puts: String = range.map(|key| format!("put many{key:03} x\n")).collect();
+        let mut command = etcdctl(&source);
+        let mut child =
+            command.arg("txn").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        write!(child.stdin.take().unwrap(), "\n{puts}\n\n").unwrap();
+        assert!(child.wait().unwrap().success());
+    };
+    let count =
+        || out(&run(&copy, &["get", "many", "--prefix", "--keys-only"])).lines().count() / 2;
+    put(0..1);
+    let mut mirror = Process::start(etcdctl(&source).args(["make-mirror", copy.address()]));
+    eventually("what was there", || (count() == 1).then_some(()));
+    put(1..301);
+    eventually("what came at once", || (count() == 301).then_some(()));
+    let from =
+        ["make-mirror", "--rev=2", "--max-txn-ops=10", "--dest-prefix=other/", copy.address()];
+    let _other = Process::start(etcdctl(&source).args(from));
+    let others =
+        || out(&run(&copy, &["get", "other/", "--prefix", "--keys-only"])).lines().count() / 2;
+    eventually("the changes from there on", || (others() == 301).then_some(()));
+    assert!(!mirror.has_ended());
+    // The original knows no such limit, and fails.
+    let Some(folder) = reference::folder() else { return };
+    let other = Server::start(&Kind::Ours);
+    let mut command = Command::new(folder.join("etcdctl"));
+    command.env_clear().args(["--endpoints", source.address(), "make-mirror", other.address()]);
+    let mut theirs = Process::start(&mut command);
+    eventually("a copy by the original", || (value(&other, "many300") == "x\n").then_some(()));
+    eventually("its end", || {
+        // It begins to follow at a moment that it does not tell.
+        put(0..300);
+        theirs.has_ended().then_some(())
+    });
+    assert_eq!(theirs.wait_end().code(), Some(1), "mended meanwhile?");
+    assert!(theirs.output().join("\n").contains("too many operations"), "{:?}", theirs.output());
+}
+
+#[test]
 fn a_check_of_the_memory_reads_the_metrics_with_and_without_tls() {
     let pki = Pki::new();
     let flags = pki.server_flags();
@@ -175,6 +243,38 @@ fn a_member_is_replaced_in_one_step_where_the_server_can() {
     let refused = run(&real, &["member", "replace", "1", "--peer-urls=http://127.0.0.1:1"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     assert!(err(&refused).contains("member add --learner"), "{}", err(&refused));
+}
+
+#[test]
+fn a_downgrade_is_asked_for_in_the_words_of_later_releases() {
+    let Some(folder) = reference::folder() else { return };
+    let real = Server::start(&Kind::Reference(folder));
+    for (words, code, text) in [
+        ("validate 3.4", 0, "Downgrade validate success, cluster version 3.5.0\n"),
+        ("validate 3.4 -w json", 0, "\"version\":\"3.5.0\"}\n"),
+        ("validate 3.4 -w protobuf", 0, "3.5.0"),
+        ("validate 3.4 -w fields", 4, "Error: fields not supported as output format\n"),
+        ("validate 3.4 -w table", 4, "Error: table not supported as output format\n"),
+        ("validate 3.3", 1, "Error: etcdserver: invalid downgrade target version\n"),
+        ("validate x", 1, "Error: etcdserver: wrong downgrade target version format\n"),
+        ("cancel", 1, "Error: etcdserver: no inflight downgrade job\n"),
+        // A server of 3.5 does it and never says so.
+        ("enable 3.4 --command-timeout=1s", 1, "Error: context deadline exceeded\n"),
+        ("enable 3.4", 1, "Error: etcdserver: cluster has a downgrade job in progress\n"),
+        ("validate", 128, "Error: TARGET_VERSION not provided\n"),
+        ("enable 3.4 3.3", 128, "Error: too many arguments\n"),
+        ("cancel x", 128, "Error: too many arguments\n"),
+    ] {
+        let words: Vec<&str> = ["downgrade"].into_iter().chain(words.split(' ')).collect();
+        let ended = run(&real, &words);
+        assert_eq!(ended.status.code(), Some(code), "{words:?}: {}{}", out(&ended), err(&ended));
+        let told = if code == 0 { out(&ended) } else { err(&ended) };
+        assert!(told.ends_with(text), "{words:?}: {told}");
+    }
+    let ours = Server::start(&Kind::Ours);
+    let refused = run(&ours, &["downgrade", "validate", "3.4"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("is not available in this version"), "{}", err(&refused));
 }
 
 /// Reads until the end or until the text ends like this.

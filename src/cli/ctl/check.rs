@@ -1,27 +1,20 @@
 //! `check perf` and `check datascale`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
 
 use super::failure::{Exit, Failure, describe};
 use super::flags::{Parsed, Values};
+use super::load::{Outcome, Work};
 use super::print::servers::size;
-use super::progress::Progress;
 use super::resident;
 use super::session::{Environment, Session};
 use super::show;
-use super::stopwatch::Times;
 use crate::cli::go;
-use crate::client::Client;
 use crate::proto::etcdserverpb::{
-    CompactionRequest, DefragmentRequest, DeleteRangeRequest, PutRequest, RangeRequest,
+    CompactionRequest, DefragmentRequest, DeleteRangeRequest, RangeRequest,
 };
-use crate::types::clock::Clock;
 use crate::types::range::prefix_end;
 
 /// What may be asked for, with its other names.
@@ -39,26 +32,6 @@ const SCALE_VALUE: usize = 512;
 const SLOWEST: Duration = Duration::from_millis(500);
 const DEVIATION: f64 = 0.1;
 const THROUGHPUT: f64 = 0.9;
-
-/// What is written.
-struct Work {
-    prefix: String,
-    key: usize,
-    value: usize,
-    clients: usize,
-    /// Pairs in all.
-    pairs: u64,
-    /// Writes per second; as many as can be without it.
-    rate: Option<u64>,
-}
-
-/// What came of it.
-#[derive(Default)]
-struct Outcome {
-    times: Times,
-    errors: BTreeMap<String, u64>,
-    took: Duration,
-}
 
 fn load<T: Copy>(values: &Values, loads: [T; 4]) -> Result<T, Failure> {
     let wanted = values.text("load");
@@ -81,10 +54,11 @@ pub(super) async fn perf(parsed: &mut Parsed, environment: &Environment) -> Resu
         rate: Some(rate),
     };
     let session = Session::open(&mut parsed.values, environment).await?.unhurried(&parsed.values);
-    refuse_filled(&session, &work.prefix).await?;
-    let outcome = write(&session, &work).await?;
+    refuse_filled(&session, &work.prefix, "'").await?;
+    let written = work.write(&session).await;
+    // Whatever came of it, and also when somebody has stopped it, what was written goes again.
     tidy(&session, &parsed.values, &work.prefix).await?;
-    verdict(rate, &outcome)
+    verdict(rate, &written?)
 }
 
 /// The lines of the original, and before the last one what a person makes of them.
@@ -122,6 +96,9 @@ fn verdict(rate: u64, outcome: &Outcome) -> Result<(), Failure> {
         format!("Stddev is {deviation:.6}s"),
         format!("Stddev too high: {deviation:.6}s"),
     );
+    if let Some(signal) = outcome.stopped {
+        lines.push(format!("Stopped after {seconds:.1}s ({})", signal.name()));
+    }
     lines.push(format!("Latency: {}", outcome.times.summary()));
     lines.push(advice(rate, kept_up, outcome));
     lines.push(if good { "PASS" } else { "FAIL" }.to_owned());
@@ -162,7 +139,7 @@ pub(super) async fn datascale(
         let text = "check datascale looks at the memory of one server: give one endpoint";
         return Err(Failure::bad_args(text));
     }
-    refuse_filled(&session, &work.prefix).await?;
+    refuse_filled(&session, &work.prefix, "").await?;
     let before = resident::memory(&session.client).await?;
     show(
         format!(
@@ -172,9 +149,14 @@ pub(super) async fn datascale(
         )
         .as_bytes(),
     )?;
-    let outcome = write(&session, &work).await?;
-    let after = resident::memory(&session.client).await?;
+    let written = work.write(&session).await;
+    let after = resident::memory(&session.client).await;
     tidy(&session, &parsed.values, &work.prefix).await?;
+    let (outcome, after) = (written?, after?);
+    if let Some(signal) = outcome.stopped {
+        let text = format!("{}: what was written has been removed again", signal.name());
+        return Err(Failure::new(Exit::Interrupted, text));
+    }
     if !outcome.errors.is_empty() {
         let errors = outcome.errors.iter();
         let errors = errors.map(|(error, count)| format!("FAIL: ERROR({error}) -> {count}\n"));
@@ -197,8 +179,9 @@ pub(super) async fn datascale(
     )
 }
 
-/// What is there already would be deleted with the rest.
-async fn refuse_filled(session: &Session, prefix: &str) -> Result<(), Failure> {
+/// What is there already would be deleted with the rest. The original puts the command to type into
+/// quotes in one of the two messages.
+async fn refuse_filled(session: &Session, prefix: &str, quote: &str) -> Result<(), Failure> {
     let (key, range_end) = range(prefix);
     let request = RangeRequest { key, range_end, limit: 1, ..RangeRequest::default() };
     let answer = session.ask(session.client.kv().range(request)).await?;
@@ -206,8 +189,8 @@ async fn refuse_filled(session: &Session, prefix: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let quoted = go::quote(prefix.as_bytes());
-    let text =
-        format!("prefix {quoted} has keys. Delete with 'etcdctl del --prefix {prefix}' first.");
+    let command = format!("{quote}etcdctl del --prefix {prefix}{quote}");
+    let text = format!("prefix {quoted} has keys. Delete with {command} first");
     Err(Failure::new(Exit::InvalidInput, text))
 }
 
@@ -219,101 +202,6 @@ fn range(prefix: &str) -> (Bytes, Bytes) {
     }
     let end = prefix_end(&key).unwrap_or(open);
     (key, end)
-}
-
-/// Writes all of it through that many connections.
-async fn write(session: &Session, work: &Work) -> Result<Outcome, Failure> {
-    let begun = Clock.now();
-    let next = Arc::new(AtomicU64::new(0));
-    let done = Arc::new(AtomicU64::new(0));
-    let mut writers = JoinSet::new();
-    for _ in 0..work.clients {
-        writers.spawn(
-            Writer {
-                client: session.again()?,
-                next: Arc::clone(&next),
-                done: Arc::clone(&done),
-                begun,
-                pairs: work.pairs,
-                pause: work.rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
-                key: format!("{}{}", work.prefix, "k".repeat(work.key)),
-                room: work.key,
-                value: Bytes::from(vec![b'v'; work.value]),
-            }
-            .run(),
-        );
-    }
-    let mut outcome = Outcome::default();
-    let mut progress = Progress::new();
-    let mut tick = tokio::time::interval(Duration::from_millis(250));
-    loop {
-        tokio::select! {
-            one = writers.join_next() => match one {
-                Some(Ok((times, errors))) => {
-                    outcome.times.merge(times);
-                    for (error, count) in errors {
-                        *outcome.errors.entry(error).or_default() += count;
-                    }
-                }
-                Some(Err(error)) => {
-                    return Err(Failure::new(Exit::Error, format!("a writer ended early: {error}")));
-                }
-                None => break,
-            },
-            _ = tick.tick() => {
-                let (done, pairs) = (done.load(Ordering::Relaxed), work.pairs);
-                let percent = (done * 100).checked_div(pairs).unwrap_or(100);
-                progress.tell(|| format!("{done} / {pairs} writes ({percent} %)"));
-            }
-        }
-    }
-    outcome.took = Clock.now().duration_since(begun);
-    Ok(outcome)
-}
-
-/// One connection that writes whatever is next.
-struct Writer {
-    client: Client,
-    next: Arc<AtomicU64>,
-    done: Arc<AtomicU64>,
-    begun: Instant,
-    pairs: u64,
-    /// Between two writes of all of them together.
-    pause: Option<Duration>,
-    /// A key of the right length, whose end is replaced by the number of the write.
-    key: String,
-    room: usize,
-    value: Bytes,
-}
-
-impl Writer {
-    async fn run(self) -> (Times, BTreeMap<String, u64>) {
-        let (mut times, mut errors) = (Times::default(), BTreeMap::new());
-        let mut kv = self.client.kv();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.pairs {
-                return (times, errors);
-            }
-            if let Some(pause) = self.pause {
-                let due = self.begun + pause.mul_f64(number as f64);
-                tokio::time::sleep_until(due.into()).await;
-            }
-            let begun = Clock.now();
-            match kv.put(self.request(number)).await {
-                Ok(_) => times.note(Clock.now().duration_since(begun)),
-                Err(status) => *errors.entry(describe(&status)).or_default() += 1,
-            }
-            self.done.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn request(&self, number: u64) -> PutRequest {
-        let digits = format!("{number:020}");
-        let kept = self.key.len().saturating_sub(self.room.min(digits.len()));
-        let key = format!("{}{digits}", self.key.get(..kept).unwrap_or_default());
-        PutRequest { key: key.into(), value: self.value.clone(), ..PutRequest::default() }
-    }
 }
 
 /// Removes what was written, and its traces if that is wanted.
@@ -344,14 +232,18 @@ async fn tidy(session: &Session, values: &Values, prefix: &str) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::cli::ctl::stopwatch::Times;
 
     #[test]
     fn a_slow_cluster_fails_and_a_fast_one_does_not() {
         let outcome = |writes: u64, took: Duration| {
             let mut times = Times::default();
             (0..writes).for_each(|_| times.note(took));
-            Outcome { times, errors: BTreeMap::new(), took: Duration::from_secs(1) }
+            let (errors, took) = (BTreeMap::new(), Duration::from_secs(1));
+            Outcome { times, errors, took, stopped: None }
         };
         let quick = Duration::from_millis(2);
         assert!(verdict(150, &outcome(150, quick)).is_ok());

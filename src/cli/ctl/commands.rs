@@ -110,6 +110,8 @@ pub(super) enum Shell {
     Bash,
     Zsh,
     Fish,
+    /// Known and refused: it cannot be tried where this tool runs.
+    PowerShell,
 }
 
 const fn switch(name: &'static str, help: &'static str) -> Flag {
@@ -130,6 +132,7 @@ const fn span(name: &'static str, default: &'static str, help: &'static str) -> 
 
 /// Flags of every command, also read from `ETCDCTL_*`.
 pub(super) static GLOBAL: &[Flag] = &[
+    text("auth-jwt-token", "", "token to show instead of --user, of whoever has one already"),
     text("cacert", "", "CA bundle that server certificates must lead to"),
     text("cert", "", "certificate this client presents"),
     span("command-timeout", "5s", "time limit of short commands, dialling excluded"),
@@ -169,6 +172,8 @@ pub(super) static GLOBAL: &[Flag] = &[
     span("keepalive-time", "2s", "silence after which the connection is probed"),
     span("keepalive-timeout", "6s", "time to answer the probe"),
     text("key", "", "private key of --cert"),
+    number("max-recv-bytes", "largest answer taken; 0 is 2 GiB"),
+    number("max-request-bytes", "largest request sent; 0 is 2 MiB"),
     text("password", "", "password of --user, which is then taken whole"),
     text("user", "", "user[:password]; asks for the password if it is left out"),
     Flag {
@@ -279,7 +284,11 @@ static COMMANDS: &[Command] = &[
         example: "get /config/ --prefix --limit=10",
         ..command("get", "[options] <key> [range_end] [flags]", "Reads a key or a range of keys")
     },
-    Command { run: Some(Verb::Help), ..command("help", "[command] [flags]", "Explains a command") },
+    Command {
+        run: Some(Verb::Help),
+        example: "help member add",
+        ..command("help", "[command] [flags]", "Explains a command")
+    },
     Command {
         flags: PUT,
         run: Some(Verb::Put),
@@ -311,7 +320,13 @@ static COMMANDS: &[Command] = &[
                       del with their flags.",
         ..command("txn", "[options] [flags]", "Makes several changes at once, under conditions")
     },
-    Command { run: Some(Verb::Version), ..command("version", "[flags]", "Prints the version") },
+    Command {
+        run: Some(Verb::Version),
+        description: "Prints the release of etcd whose commands, texts and formats these are, and the version\n\
+                      of the API.",
+        example: "version",
+        ..command("version", "[flags]", "Prints the version")
+    },
     Command {
         flags: WATCH,
         run: Some(Verb::Watch),
@@ -407,9 +422,12 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_an_example() {
         for command in Command::all() {
-            // Groups show their commands, and what another tool does is shown there.
+            // Groups show their commands, and what another tool does is shown with that tool.
             let shown = match command.run {
-                None | Some(Verb::SnapshotFile | Verb::Version | Verb::Help) => true,
+                None => !command.children().is_empty(),
+                Some(Verb::SnapshotFile) => {
+                    command.description.contains("\n\n    etcdutl snapshot ")
+                }
                 Some(_) => !command.example.is_empty(),
             };
             assert!(shown, "`{}` has no example", command.path);

@@ -3,15 +3,23 @@
 use std::fmt::Write as _;
 
 use super::commands::{Command, Shell};
-use super::flags::{Flag, Kind};
+use super::failure::{Exit, Failure};
+use super::flags::{Flag, Kind, Parsed};
+use super::show;
 
-/// The script for a shell.
-pub(super) fn script(shell: Shell) -> String {
-    match shell {
+/// Prints the script for a shell.
+pub(super) fn print(shell: Shell, parsed: &Parsed) -> Result<(), Failure> {
+    let described = !parsed.values.on("no-descriptions");
+    let text = match shell {
         Shell::Bash => bash(),
-        Shell::Zsh => zsh(),
-        Shell::Fish => fish(),
-    }
+        Shell::Zsh => zsh(described),
+        Shell::Fish => fish(described),
+        Shell::PowerShell => {
+            let text = "completion for powershell is not offered; there are bash, zsh and fish";
+            return Err(Failure::new(Exit::BadFeature, text));
+        }
+    };
+    show(text.as_bytes())
 }
 
 /// A place in a command line: the tool, a group or a command, and what may follow there.
@@ -147,16 +155,17 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-fn zsh() -> String {
-    let described =
-        |name: &str, about: &str| quoted(&format!("{}:{about}", name.replace(':', "\\:")));
+fn zsh(described: bool) -> String {
+    let item = |name: &str, about: &str| {
+        let about = if described { format!(":{about}") } else { String::new() };
+        quoted(&format!("{}{about}", name.replace(':', "\\:")))
+    };
     let next = cases(|place| {
-        let items = place.next.iter().map(|command| described(command.name(), command.about));
+        let items = place.next.iter().map(|command| item(command.name(), command.about));
         format!("next=({})", items.collect::<Vec<_>>().join(" "))
     });
     let flags = cases(|place| {
-        let items =
-            place.flags.iter().map(|flag| described(&format!("--{}", flag.name), flag.help));
+        let items = place.flags.iter().map(|flag| item(&format!("--{}", flag.name), flag.help));
         format!("flags=({})", items.collect::<Vec<_>>().join(" "))
     });
     format!(
@@ -201,7 +210,9 @@ fi
     .replace("case $path in", "case $typed in")
 }
 
-fn fish() -> String {
+fn fish(described: bool) -> String {
+    let about =
+        |text: &str| if described { format!(" -d {}", quoted(text)) } else { String::new() };
     let mut out = String::from(
         "# fish completion for etcdctl
 function __etcdctl_at
@@ -229,14 +240,14 @@ function __etcdctl_at
         let path = if place.path.is_empty() { String::new() } else { format!(" {}", place.path) };
         let at = quoted(&format!("__etcdctl_at {}", quoted(&path)));
         for command in &place.next {
-            let (name, about) = (command.name(), quoted(command.about));
-            let _ = writeln!(out, "complete -c etcdctl -f -n {at} -a {name} -d {about}");
+            let (name, about) = (command.name(), about(command.about));
+            let _ = writeln!(out, "complete -c etcdctl -f -n {at} -a {name}{about}");
         }
         for flag in &place.flags {
             let value = if flag.kind == Kind::Switch { "" } else { " -r" };
             let short = flag.short.map(|letter| format!(" -s {letter}")).unwrap_or_default();
-            let (name, help) = (flag.name, quoted(flag.help));
-            let _ = writeln!(out, "complete -c etcdctl -n {at}{short} -l {name}{value} -d {help}");
+            let (name, help) = (flag.name, about(flag.help));
+            let _ = writeln!(out, "complete -c etcdctl -n {at}{short} -l {name}{value}{help}");
         }
     }
     out

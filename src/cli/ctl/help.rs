@@ -15,6 +15,7 @@ pub(super) fn render(command: &Command) -> String {
     let mut out = String::new();
     let name = if command.path.is_empty() { "etcdctl" } else { command.path };
     let words = format!("etcdctl {} {}", command.path, command.usage).replace("  ", " ");
+    let words = words.trim_end();
     push(&mut out, &format!("NAME:\n\t{name} - {}\n\nUSAGE:\n\t{words}\n\n", command.about));
     if !command.description.is_empty() {
         let text = command.description.replace('\n', "\n\t");

@@ -85,8 +85,10 @@ fn of_handshake(fault: HandshakeFault, shows: bool) -> (String, String) {
         }
         HandshakeFault::Certificate(word) => of_alert(&word),
         HandshakeFault::Incompatible(word) => (
-            format!("no protocol version or cipher suite in common ({word})"),
-            "compare the server's --tls-min-version and --cipher-suites".to_owned(),
+            format!("no protocol version, cipher suite or kind of certificate in common ({word})"),
+            "compare the server's --tls-min-version and --cipher-suites, and give it a certificate on the \
+             curve P-256 or P-384: those on P-521, which `etcd --auto-tls` makes, are not understood here"
+                .to_owned(),
         ),
         HandshakeFault::Closed => told(
             "the server ends the connection during the handshake",

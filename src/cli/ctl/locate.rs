@@ -7,6 +7,27 @@ use super::failure::{Exit, Failure};
 use super::flags::{Flag, Kind, is_flag};
 use super::help::{self, suggestions};
 
+/// Commands of version 2 of the API, which old scripts and fingers still know.
+const OLD_COMMANDS: [&str; 12] = [
+    "backup",
+    "cluster-health",
+    "exec-watch",
+    "ls",
+    "mk",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "set",
+    "setdir",
+    "update",
+    "updatedir",
+];
+
+/// What is said to whoever asks for it.
+pub(super) const OLD_API: &str = "hint: version 2 of the API is gone here, as it is from etcd 3.6 on; its commands are now: ls: `get DIR \
+     --prefix --keys-only`, set, mk, update: `put`, rm: `del`, mkdir, setdir: nothing, \
+     cluster-health: `endpoint health --cluster`, exec-watch: `watch KEY -- COMMAND`, backup: `snapshot save`";
+
 /// What a command line asks for.
 pub(super) enum Found {
     /// A command, and the words that are not its name.
@@ -94,6 +115,9 @@ fn unknown(typed: &str) -> Failure {
         text.push_str(&format!("\n\nDid you mean this?\n\t{}\n", likely.join("\n\t")));
     }
     eprintln!("Error: {text}\nRun 'etcdctl --help' for usage.");
+    if OLD_COMMANDS.contains(&typed) {
+        eprintln!("{OLD_API}");
+    }
     Failure::new(Exit::Error, text)
 }
 

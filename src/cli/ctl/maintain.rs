@@ -53,8 +53,8 @@ pub(super) async fn defrag(parsed: &mut Parsed, environment: &Environment) -> Re
 pub(super) fn snapshot_file() -> Failure {
     Failure::new(
         Exit::BadFeature,
-        "etcdutl works on snapshot files: `etcdutl snapshot status FILE`, `etcdutl snapshot restore \
-         FILE --data-dir DIR`",
+        "snapshot files are another tool's work: `etcdutl snapshot status FILE`, `etcdutl snapshot restore \
+         FILE --data-dir DIR` (etcd's etcdutl has both; the one of this project does not have them yet)",
     )
 }
 

@@ -91,10 +91,14 @@ fn section(out: &mut String, command: &Command) {
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(
         out,
-        ".SS {}\n.B etcdctl {}\n{}\n.PP\n{}.",
+        ".SS {}\n.B etcdctl {}{}\n.PP\n{}.",
         escape(command.path),
         escape(command.path),
-        escape(command.usage),
+        if command.usage.is_empty() {
+            String::new()
+        } else {
+            format!("\n{}", escape(command.usage))
+        },
         escape(command.about)
     );
     if !command.description.is_empty() {

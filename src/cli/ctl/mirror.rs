@@ -75,6 +75,7 @@ async fn target(
         tls: encrypted.then_some(tls),
         server_name: None,
         user: None,
+        token: None,
         ..session.options().clone()
     };
     let mut client = Client::lazy(&options).map_err(|error| refuse(&error))?;

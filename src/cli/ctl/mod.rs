@@ -18,6 +18,7 @@ mod hint;
 mod keeper;
 mod kv;
 mod lease;
+mod load;
 mod locate;
 mod lock;
 mod maintain;
@@ -71,6 +72,9 @@ fn check_api(environment: &Environment) -> Result<(), Failure> {
         None | Some("" | "3") => Ok(()),
         Some(other) => {
             eprintln!("unsupported API version: {other}");
+            if other == "2" {
+                eprintln!("{}", locate::OLD_API);
+            }
             Err(Failure::silent(Exit::Error))
         }
     }
@@ -83,7 +87,7 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
     };
     let mut flags = command.all_flags();
     flags.push(&help::HELP);
-    let parsed = match flags::parse(&words, &flags) {
+    let parsed = match flags::parse(&words, &flags).and_then(|parsed| no_more(command, parsed)) {
         Ok(parsed) => parsed,
         Err(fault) => {
             show(help::render(command).as_bytes())?;
@@ -98,6 +102,17 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
     }
 }
 
+/// The commands that take no arguments and refuse them as if they were commands.
+fn no_more(command: &Command, parsed: Parsed) -> Result<Parsed, String> {
+    match (command.run, parsed.arguments.first()) {
+        (Some(Verb::Completion(_)), Some(word)) => {
+            let (word, path) = (word.to_string_lossy(), command.path);
+            Err(format!("unknown command \"{word}\" for \"etcdctl {path}\""))
+        }
+        _ => Ok(parsed),
+    }
+}
+
 fn perform(verb: Verb, parsed: Parsed, environment: &Environment) -> Result<(), Failure> {
     match verb {
         Verb::Version => {
@@ -106,7 +121,7 @@ fn perform(verb: Verb, parsed: Parsed, environment: &Environment) -> Result<(), 
         }
         Verb::Options => show(help::options().as_bytes()),
         Verb::Help => explain(&parsed.arguments),
-        Verb::Completion(shell) => show(completion::script(shell).as_bytes()),
+        Verb::Completion(shell) => completion::print(shell, &parsed),
         Verb::Man => man::man(&parsed.arguments),
         asking => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Response, Status};
 
 use super::discovery;
@@ -18,7 +19,7 @@ use crate::config::Tls;
 use crate::transport::TlsError;
 use crate::types::clock::Clock;
 
-/// Largest message sent, as etcd's client has it.
+/// Largest message sent unless the user sets another limit, as etcd's client has it.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 /// gRPC for Go does not ping more often, whatever the flag says.
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(10);
@@ -33,6 +34,7 @@ pub(super) struct Session {
     pub(super) hex: bool,
     options: Options,
     timeout: Duration,
+    max_request_bytes: usize,
 }
 
 impl Session {
@@ -54,10 +56,13 @@ impl Session {
         }
         let mut client = Client::lazy(&options).map_err(|error| refuse(&error))?;
         let timeout = values.span("command-timeout");
-        if let Some((name, password)) = &options.user {
+        // Whoever has a token need not ask for one.
+        if let Some((name, password)) = options.user.as_ref().filter(|_| options.token.is_none()) {
             authenticate(&mut client, name, password, values.span("dial-timeout")).await?;
         }
-        Ok(Self { client, format, hex: values.on("hex"), options, timeout })
+        let hex = values.on("hex");
+        let max_request_bytes = limit(values, "max-request-bytes", MAX_REQUEST_BYTES);
+        Ok(Self { client, format, hex, options, timeout, max_request_bytes })
     }
 
     /// Lets calls take as long as they take, unless the user set a limit.
@@ -126,16 +131,29 @@ impl Session {
 
     /// Refuses a request that servers would not take, before it is sent.
     pub(super) fn check_size(&self, request: &impl prost::Message) -> Result<(), Failure> {
-        let bytes = request.encoded_len();
-        if bytes <= MAX_REQUEST_BYTES {
+        let (bytes, most) = (request.encoded_len(), self.max_request_bytes);
+        if bytes <= most {
             return Ok(());
         }
-        let text =
-            format!("trying to send message larger than max ({bytes} vs. {MAX_REQUEST_BYTES})");
+        let text = format!("trying to send message larger than max ({bytes} vs. {most})");
         let status = Status::resource_exhausted(text);
         log_failed_call(&self.client, &status);
         Err(Failure::new(Exit::Error, describe(&status)))
     }
+}
+
+/// A limit in bytes; nothing, or nonsense, is the usual one.
+fn limit(values: &Values, name: &str, usual: usize) -> usize {
+    usize::try_from(values.number(name)).ok().filter(|limit| *limit > 0).unwrap_or(usual)
+}
+
+fn token(values: &Values) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let text = values.text("auth-jwt-token");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let refused = |_| Failure::bad_args("--auth-jwt-token holds what cannot be in a token");
+    text.parse().map(Some).map_err(refused)
 }
 
 fn options(values: &Values) -> Result<Options, Failure> {
@@ -162,23 +180,26 @@ fn options(values: &Values) -> Result<Options, Failure> {
         keepalive_time: values.span("keepalive-time").max(SHORTEST_KEEPALIVE),
         keepalive_timeout: values.span("keepalive-timeout"),
         user: credentials(values.text("user"), values.text("password"))?,
+        token: token(values)?,
+        max_answer_bytes: limit(values, "max-recv-bytes", Options::MAX_ANSWER_BYTES),
         require_leader: false,
         wait_for_ready: true,
     })
 }
 
-/// Name and password from their two flags; asks for the password when neither holds it.
+/// Name and password from their two flags; asks for the password when neither holds it. Nobody is
+/// nobody, and whoever has no password does not ask for a token either.
 pub(super) fn credentials(user: &str, password: &str) -> Result<Option<(String, String)>, Failure> {
     if user.is_empty() {
         return Ok(None);
     }
-    if !password.is_empty() {
-        return Ok(Some((user.to_owned(), password.to_owned())));
-    }
-    match user.split_once(':') {
-        Some((name, password)) => Ok(Some((name.to_owned(), password.to_owned()))),
-        None => Ok(Some((user.to_owned(), ask_secret("Password: ")?))),
-    }
+    let (name, password) = match (password, user.split_once(':')) {
+        ("", Some((name, password))) => (name, password.to_owned()),
+        ("", None) => (user, ask_secret("Password: ")?),
+        (password, _) => (user, password.to_owned()),
+    };
+    let complete = !name.is_empty() && !password.is_empty();
+    Ok(complete.then(|| (name.to_owned(), password)))
 }
 
 /// Asks for a secret on the terminal without showing what is typed.
@@ -248,11 +269,10 @@ pub(super) fn refuse(error: &ClientError) -> Failure {
 
 /// What Go says for an error of the operating system.
 pub(super) fn go_error(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
+    let text = error.to_string();
+    // The system's words, without their number and with a small letter.
+    let words = text.split(" (os error").next().unwrap_or_default();
+    words.chars().take(1).flat_map(char::to_lowercase).chain(words.chars().skip(1)).collect()
 }
 
 /// The line etcd's client library writes for each failed call. With it goes the reason why no server

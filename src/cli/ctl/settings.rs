@@ -124,7 +124,9 @@ impl Settings {
             let value = match flag.name {
                 "endpoints" => format!("[{}]", values.list("endpoints").join(",")),
                 // The one place where the original prints secrets; we do not.
-                "password" if !values.text("password").is_empty() => "***".to_owned(),
+                "auth-jwt-token" | "password" if !values.text(flag.name).is_empty() => {
+                    "***".to_owned()
+                }
                 "user" => values.text("user").split(':').next().unwrap_or_default().to_owned(),
                 other => values.text(other).to_owned(),
             };

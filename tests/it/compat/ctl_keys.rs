@@ -6,11 +6,11 @@ use crate::support::reference;
 use crate::support::server::{Kind, Server};
 
 const fn txn(input: &'static str) -> Line {
-    Line { arguments: "txn", input }
+    line("txn").typing(input)
 }
 
 const fn typed(arguments: &'static str, input: &'static str) -> Line {
-    Line { arguments, input }
+    line(arguments).typing(input)
 }
 
 /// Transactions, errors included, each with what it is typed as.
@@ -168,7 +168,7 @@ fn a_range_in_pieces_is_the_range_where_the_server_has_them() {
         record.split_once(" => ").unwrap().1.to_owned()
     };
     let input: String = (0..100).map(|key| format!("put key{key:03} {key}\n")).collect();
-    let many = Line { arguments: "txn", input: Box::leak(format!("\n{input}\n\n").into()) };
+    let many = line("txn").typing(Box::leak(format!("\n{input}\n\n").into()));
     assert!(self::run(&Kind::Ours, &server, &[], &many).contains("SUCCESS"));
     for (stream, whole) in [
         ("get key --prefix --stream", "get key --prefix"),

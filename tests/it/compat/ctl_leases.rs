@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::compat::assert_same;
-use crate::compat::ctl::{Line, line, mask_errors, mask_field, run, words};
+use crate::compat::ctl::{Line, four_ways, line, mask_errors, mask_field, run, words};
 use crate::support::process::Process;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
@@ -105,7 +105,7 @@ pub(super) const LOCKS: &[Line] = &[
     line("lock l -- /bin/sh -c 'kill -15 $$'"),
     line("lock l /nonexistent/command"),
     line("lock l -w bogus /bin/true"),
-    Line { arguments: "lock l /bin/cat", input: "commands do not read what we could" },
+    line("lock l /bin/cat").typing("commands do not read what we could"),
     line("get l --prefix"),
     line("lock --help"),
 ];
@@ -165,18 +165,6 @@ fn masked(record: &str, ids: &[String]) -> String {
 fn play(program: &Kind, server: &Kind, lines: &[Line]) -> Vec<String> {
     let server = Server::start(server);
     lines.iter().map(|line| masked(&run(program, &server, &[], line), &[])).collect()
-}
-
-/// The original on its server against the three other pairs.
-fn four_ways(play: impl Fn(&Kind, &Kind) -> Vec<String>) {
-    let Some(folder) = reference::folder() else { return };
-    let real = Kind::Reference(folder);
-    let expected = play(&real, &real);
-    for (program, server) in
-        [(&Kind::Ours, &real), (&real, &Kind::Ours), (&Kind::Ours, &Kind::Ours)]
-    {
-        assert_same(&expected, &play(program, server));
-    }
 }
 
 #[test]

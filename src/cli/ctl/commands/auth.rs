@@ -26,7 +26,7 @@ const fn role(verb: RoleVerb) -> Option<Verb> {
 
 /// The commands.
 pub(super) static COMMANDS: &[Command] = &[
-    command("auth", "<subcommand> [flags]", "Turns users and roles on and off"),
+    command("auth", "<enable or disable> [flags]", "Turns users and roles on and off"),
     Command {
         run: Some(Verb::AuthDisable),
         example: "--user root auth disable",

@@ -19,6 +19,24 @@ static DEFRAG: &[Flag] = &[
     text("data-dir", "", "folder of a server that does not run (etcdutl works on those)"),
 ];
 
+/// Flags of `snapshot restore`, which is another tool's: known, so that whoever uses them is told.
+static RESTORE: &[Flag] = &[
+    number("bump-revision", "by how much the revision grows"),
+    text("data-dir", "", "folder to restore into"),
+    text(
+        "initial-advertise-peer-urls",
+        "http://localhost:2380",
+        "where the other members reach this one",
+    ),
+    text("initial-cluster", "default=http://localhost:2380", "the members to begin with"),
+    text("initial-cluster-token", "etcd-cluster", "what tells clusters apart"),
+    number("initial-memory-map-size", "bytes mapped at first"),
+    switch("mark-compacted", "what was before the new revision counts as compacted"),
+    text("name", "default", "name of this member"),
+    switch("skip-hash-check", "do not compare the checksum"),
+    text("wal-dir", "", "folder of the log, if it is another"),
+];
+
 /// The commands.
 pub(super) static COMMANDS: &[Command] = &[
     command("alarm", "<subcommand> [flags]", "Shows and clears alarms"),
@@ -111,7 +129,7 @@ pub(super) static COMMANDS: &[Command] = &[
         run: Some(Verb::MemberPromote),
         description: "A learner that has caught up begins to vote.",
         example: "member promote 8e9e05c52164694d",
-        ..command("member promote", "<memberID> [options] [flags]", "Lets a learner vote")
+        ..command("member promote", "<memberID> [flags]", "Lets a learner vote")
     },
     Command {
         run: Some(Verb::MemberRemove),
@@ -150,8 +168,15 @@ pub(super) static COMMANDS: &[Command] = &[
     },
     command("snapshot", "<subcommand> [flags]", "Saves the data of a server"),
     Command {
+        flags: RESTORE,
         run: Some(Verb::SnapshotFile),
-        ..command("snapshot restore", "<filename> [flags]", "Restores a snapshot (etcdutl does it)")
+        description: "Said here to whoever is used to it; as of etcd 3.6 it is\n\n    etcdutl snapshot restore \
+                      backup.db --data-dir /var/lib/etcd",
+        ..command(
+            "snapshot restore",
+            "<filename> [options] [flags]",
+            "Restores a snapshot (etcdutl does it)",
+        )
     },
     Command {
         run: Some(Verb::SnapshotSave),
@@ -162,6 +187,8 @@ pub(super) static COMMANDS: &[Command] = &[
     },
     Command {
         run: Some(Verb::SnapshotFile),
+        description: "Said here to whoever is used to it; as of etcd 3.6 it is\n\n    etcdutl snapshot status \
+                      backup.db -w table",
         ..command("snapshot status", "<filename> [flags]", "Describes a snapshot (etcdutl does it)")
     },
 ];

@@ -48,6 +48,8 @@ static DATASCALE: &[Flag] = &[
     text("prefix", "/etcdctl-check-datascale/", "prefix of the keys written"),
 ];
 
+static COMPLETION: &[Flag] = &[switch("no-descriptions", "offer names alone")];
+
 /// The commands.
 pub(super) static COMMANDS: &[Command] = &[
     command("check", "<subcommand> [flags]", "Measures a cluster"),
@@ -69,20 +71,29 @@ pub(super) static COMMANDS: &[Command] = &[
         example: "check perf --load=m --auto-compact --auto-defrag",
         ..command("check perf", "[options] [flags]", "Tells whether a cluster is fast enough")
     },
-    command("completion", "<subcommand> [flags]", "Prints what lets a shell complete commands"),
+    command("completion", "[flags]", "Prints what lets a shell complete commands"),
     Command {
+        flags: COMPLETION,
         run: Some(Verb::Completion(Shell::Bash)),
         description: "To have it in every new shell:\n\n    etcdctl completion bash > \
                       /etc/bash_completion.d/etcdctl",
         example: "completion bash > ~/.local/share/bash-completion/completions/etcdctl",
-        ..command("completion bash", "[flags]", "Completion for bash")
+        ..command("completion bash", "", "Completion for bash")
     },
     Command {
+        flags: COMPLETION,
         run: Some(Verb::Completion(Shell::Fish)),
         example: "completion fish > ~/.config/fish/completions/etcdctl.fish",
         ..command("completion fish", "[flags]", "Completion for fish")
     },
     Command {
+        flags: COMPLETION,
+        run: Some(Verb::Completion(Shell::PowerShell)),
+        example: "completion bash",
+        ..command("completion powershell", "[flags]", "Not offered: this tool is for Linux")
+    },
+    Command {
+        flags: COMPLETION,
         run: Some(Verb::Completion(Shell::Zsh)),
         description: "The file must lie in a folder of $fpath.",
         example: "completion zsh > /usr/share/zsh/site-functions/_etcdctl",

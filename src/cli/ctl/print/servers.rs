@@ -52,8 +52,42 @@ fn status_row(one: &ServerStatus) -> Vec<String> {
     ]
 }
 
-/// The table of the original. Servers reached by TLS add a last column, so that scripts that read
-/// the table of plain servers find what they know.
+/// What version 3.6 added to the state of a server. Its own table has these columns between the others;
+/// here they come behind them, so that scripts for older ones find every column where it was.
+const LATER: [&str; 6] = [
+    "Storage Version",
+    "In Use",
+    "Percentage Not In Use",
+    "Quota",
+    "Downgrade Target Version",
+    "Downgrade Enabled",
+];
+
+/// Whether a server tells what version 3.6 added.
+fn is_later(status: &StatusResponse) -> bool {
+    !status.storage_version.is_empty()
+        || status.db_size_quota != 0
+        || status.downgrade_info.is_some()
+}
+
+fn later_cells(status: &StatusResponse) -> Vec<String> {
+    if !is_later(status) {
+        return vec![String::new(); LATER.len()];
+    }
+    let bytes = |bytes: i64| size(u64::try_from(bytes).unwrap_or_default());
+    let used = (status.db_size_in_use * 100).checked_div(status.db_size).unwrap_or(100);
+    let downgrade = status.downgrade_info.clone().unwrap_or_default();
+    vec![
+        status.storage_version.clone(),
+        bytes(status.db_size_in_use),
+        format!("{}%", 100 - used),
+        bytes(status.db_size_quota),
+        downgrade.target_version,
+        downgrade.enabled.to_string(),
+    ]
+}
+
+/// The table of the original. Servers that tell more, and those reached by TLS, add columns at its end.
 fn status_table(all: &[ServerStatus]) -> String {
     let mut headers = vec![
         "Endpoint",
@@ -67,12 +101,19 @@ fn status_table(all: &[ServerStatus]) -> String {
         "Raft Applied Index",
         "Errors",
     ];
+    let later = all.iter().any(|one| is_later(&one.status));
+    if later {
+        headers.extend(LATER);
+    }
     let encrypted = all.iter().any(|one| one.expiry.is_some());
     if encrypted {
         headers.push("Cert Expires");
     }
     let row = |one: &ServerStatus| {
         let mut row = status_row(one);
+        if later {
+            row.extend(later_cells(&one.status));
+        }
         if encrypted {
             row.push(one.expiry.clone().unwrap_or_default());
         }
@@ -124,6 +165,14 @@ fn status_fields(one: &ServerStatus) -> String {
     field(&mut out, "RaftTerm", status.raft_term);
     field(&mut out, "RaftAppliedIndex", status.raft_applied_index);
     field(&mut out, "Errors", format!("[{}]", status.errors.join(" ")));
+    if is_later(status) {
+        let downgrade = status.downgrade_info.clone().unwrap_or_default();
+        field(&mut out, "StorageVersion", quote(status.storage_version.as_bytes()));
+        field(&mut out, "DBSizeInUse", status.db_size_in_use);
+        field(&mut out, "DBSizeQuota", status.db_size_quota);
+        field(&mut out, "DowngradeTargetVersion", quote(downgrade.target_version.as_bytes()));
+        field(&mut out, "DowngradeEnabled", downgrade.enabled);
+    }
     field(&mut out, "Endpoint", quote(one.endpoint.as_bytes()));
     out.push('\n');
     out
@@ -140,12 +189,21 @@ pub(in crate::cli::ctl) fn hashes(
         Format::Simple => Ok(all.iter().map(|one| row(one).join(", ") + "\n").collect()),
         Format::Json => Ok(list_or_null(all.iter().map(hash_json))),
         Format::Fields => Ok(all.iter().map(hash_fields).collect()),
-        Format::Table => {
-            let rows: Vec<Vec<String>> = all.iter().map(row).collect();
-            Ok(table::draw(&["Endpoint", "Hash"], &rows))
-        }
+        Format::Table => Ok(hash_table(all)),
         Format::Protobuf => Err(Failure::unsupported("protobuf")),
     }
+}
+
+/// Servers from version 3.6 on tell up to which revision they have hashed.
+fn hash_table(all: &[(String, HashKvResponse)]) -> String {
+    let later = all.iter().any(|(_, answer)| answer.hash_revision != 0);
+    let row = |(endpoint, answer): &(String, HashKvResponse)| {
+        let revision = later.then(|| answer.hash_revision.to_string());
+        [endpoint.clone(), answer.hash.to_string()].into_iter().chain(revision).collect()
+    };
+    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+    let headers = ["Endpoint", "Hash", "Hash Revision"];
+    table::draw(if later { &headers } else { &headers[..2] }, &rows)
 }
 
 fn hash_json((endpoint, answer): &(String, HashKvResponse)) -> String {
@@ -162,6 +220,9 @@ fn hash_fields((endpoint, answer): &(String, HashKvResponse)) -> String {
     fields::header(&mut out, answer.header.as_ref());
     field(&mut out, "Endpoint", quote(endpoint.as_bytes()));
     field(&mut out, "Hash", answer.hash);
+    if answer.hash_revision != 0 {
+        field(&mut out, "HashRevision", answer.hash_revision);
+    }
     out.push('\n');
     out
 }
@@ -187,6 +248,7 @@ pub(in crate::cli::ctl) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::etcdserverpb::DowngradeInfo;
 
     #[test]
     fn sizes_are_rounded_as_the_original_rounds_them() {
@@ -216,5 +278,85 @@ mod tests {
         assert!(mixed.contains("| ERRORS | CERT EXPIRES |\n"), "{mixed}");
         assert!(mixed.contains("|   in 29 days |\n"), "{mixed}");
         assert_eq!(statuses(Format::Json, &[]).unwrap(), "null\n");
+    }
+
+    fn of_later_release() -> ServerStatus {
+        let status = StatusResponse {
+            version: "3.6.0".to_owned(),
+            storage_version: "3.6".to_owned(),
+            db_size: 20_480,
+            db_size_in_use: 12_288,
+            db_size_quota: 2_147_483_648,
+            downgrade_info: Some(DowngradeInfo {
+                enabled: true,
+                target_version: "3.5.0".to_owned(),
+            }),
+            ..StatusResponse::default()
+        };
+        ServerStatus { endpoint: "e".to_owned(), status, expiry: Some("in 3 days".to_owned()) }
+    }
+
+    #[test]
+    fn what_later_releases_tell_stands_behind_what_scripts_know() {
+        let older = ServerStatus {
+            endpoint: "f".to_owned(),
+            status: StatusResponse { db_size: 20_480, db_size_in_use: 9, ..Default::default() },
+            expiry: None,
+        };
+        let all = [of_later_release(), older];
+        let table = statuses(Format::Table, &all).unwrap();
+        let cells = |line: usize| {
+            let line = table.lines().nth(line).unwrap();
+            line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cells(1)[9..],
+            [
+                "ERRORS",
+                "STORAGE VERSION",
+                "IN USE",
+                "PERCENTAGE NOT IN USE",
+                "QUOTA",
+                "DOWNGRADE TARGET VERSION",
+                "DOWNGRADE ENABLED",
+                "CERT EXPIRES"
+            ]
+        );
+        assert_eq!(
+            cells(3)[10..],
+            ["3.6", "12 kB", "40%", "2.1 GB", "3.5.0", "true", "in 3 days"],
+            "{table}"
+        );
+        assert_eq!(cells(4)[10..], [""; 7], "{table}");
+        let simple = statuses(Format::Simple, &all).unwrap();
+        assert_eq!(simple.lines().next().unwrap().split(", ").count(), 10, "{simple}");
+        let fields = statuses(Format::Fields, &all).unwrap();
+        let (later, older) = fields.split_once("\n\n").unwrap();
+        for line in [
+            "\"StorageVersion\" : \"3.6\"",
+            "\"DBSizeInUse\" : 12288",
+            "\"DBSizeQuota\" : 2147483648",
+            "\"DowngradeTargetVersion\" : \"3.5.0\"",
+            "\"DowngradeEnabled\" : true",
+        ] {
+            assert!(later.contains(line) && !older.contains(line), "{line}\n{fields}");
+        }
+        let json = statuses(Format::Json, &all).unwrap();
+        let end = "\"dbSizeInUse\":12288,\"storageVersion\":\"3.6\",\"dbSizeQuota\":2147483648,\
+                   \"downgradeInfo\":{\"enabled\":true,\"targetVersion\":\"3.5.0\"}}}";
+        assert!(json.contains(end), "{json}");
+    }
+
+    #[test]
+    fn a_hash_is_shown_with_its_revision_where_the_server_tells_it() {
+        let answer =
+            |hash_revision| HashKvResponse { hash: 7, hash_revision, ..Default::default() };
+        let of = |format, revision| hashes(format, &[("e".to_owned(), answer(revision))]).unwrap();
+        assert!(of(Format::Table, 0).contains("| ENDPOINT | HASH |\n"));
+        let later = of(Format::Table, 5);
+        assert!(later.contains("| ENDPOINT | HASH | HASH REVISION |\n"), "{later}");
+        assert!(later.contains("|        e |    7 |             5 |\n"), "{later}");
+        assert!(of(Format::Fields, 5).contains("\"Hash\" : 7\n\"HashRevision\" : 5\n"));
+        assert_eq!(of(Format::Simple, 5), "e, 7\n");
     }
 }

@@ -1,4 +1,6 @@
-//! Where ours is meant to print something else than the original, one by one.
+//! Where ours is meant to print something else than the original, one by one: lines of the tables. What
+//! the tables cannot show, because the original crashes, leaves something behind or does not end, stands in
+//! `traps.rs`, each with its reason and what shows it.
 //!
 //! Beside these, on every command: a `hint: ` line on standard error tells why a server cannot be
 //! reached and what to do; help has examples and words of its own.
@@ -27,7 +29,7 @@ impl Difference {
         INTENDED.iter().find(|one| {
             let only =
                 |seen, other, text: &str| text.is_empty() || has(seen, text) && !has(other, text);
-            one.arguments == original.arguments
+            one.arguments == original.line.arguments
                 && only(original, ours, one.original)
                 && only(ours, original, one.ours)
         })

@@ -7,13 +7,15 @@ mod runner;
 mod script;
 mod tables;
 mod three;
+mod traps;
 
 use runner::{Player, Record, ask, parted};
 use script::Table;
 
-pub(super) use mask::{cover as mask_field, errors as mask_errors};
+pub(super) use mask::{cover as mask_field, errors as mask_errors, output as mask_output};
 pub(super) use script::{Line, line, words};
 
+use crate::compat::assert_same;
 use crate::support::pki::Pki;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
@@ -46,6 +48,18 @@ fn play_all(
 /// Plays one line by itself, and writes down what a script sees of it.
 pub(super) fn run(program: &Kind, server: &Server, flags: &[String], line: &Line) -> String {
     Player::new(program, server, flags).line(line, None).to_string()
+}
+
+/// The original on its server against the three other pairs.
+pub(super) fn four_ways(play: impl Fn(&Kind, &Kind) -> Vec<String>) {
+    let Some(folder) = reference::folder() else { return };
+    let real = Kind::Reference(folder);
+    let expected = play(&real, &real);
+    for (program, server) in
+        [(&Kind::Ours, &real), (&real, &Kind::Ours), (&Kind::Ours, &Kind::Ours)]
+    {
+        assert_same(&expected, &play(program, server));
+    }
 }
 
 fn assert_alike(parted: &[String]) {
@@ -85,6 +99,27 @@ fn scripts_cannot_tell_programs_and_servers_apart() {
         let (arguments, reason) = (one.arguments, one.reason);
         assert!(met.contains(&arguments), "no difference any more: {arguments} ({reason})");
     }
+}
+
+#[test]
+fn members_without_room_are_shown_alike() {
+    let Some(folder) = reference::folder() else { return };
+    let (real, ours) = (Kind::Reference(folder), Kind::Ours);
+    let pairs = [(&real, &real), (&ours, &real), (&real, &ours), (&ours, &ours)];
+    let start = |kind: &Kind| Server::start_with(kind, "http", &["--quota-backend-bytes=1"]);
+    let plays = play_all(&pairs, tables::CRAMPED, start, &[]);
+    let mut parts = Vec::new();
+    for (_, records) in &plays[1..] {
+        for (table, (expected, got)) in tables::CRAMPED.iter().zip(plays[0].1.iter().zip(records)) {
+            parts.extend(parted(table, expected, got, &mut Vec::new()));
+        }
+    }
+    for place in [0, 2] {
+        let (expected, got) = ask(tables::ALARMED, &plays[place].0, &real);
+        assert!(expected[0].0.out.contains("alarm:NOSPACE"), "{}", expected[0].0);
+        parts.extend(parted(tables::ALARMED, &expected, &got, &mut Vec::new()));
+    }
+    assert_alike(&parts);
 }
 
 /// Strangers are refused only once their time is up; it need not be long.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::differences::Difference;
 use super::mask;
-use super::script::{Keep, Line, Numbers, Order, Seen, Table, words};
+use super::script::{Keep, Line, Numbers, Order, Seen, Table, line, words};
 use crate::support::server::{Kind, Server};
 
 /// How often a question is put again whose answer changed between the two programs: a server at
@@ -41,20 +41,21 @@ impl<'a> Player<'a> {
 
     /// Plays one line.
     pub(super) fn line(&mut self, line: &Line, keep: Option<Keep>) -> Seen {
-        let (code, out, err) = self.run(&self.numbers.fill(line.arguments), line.input);
+        let (code, out, err) = self.run(line, &self.numbers.fill(line.arguments));
         self.numbers.keep(keep, line, &out);
         let out = self.numbers.hide(&mask::output(&out, self.server));
         let err = self.numbers.hide(&mask::errors(&err, self.server));
-        Seen { arguments: line.arguments, input: line.input, code, out, err }
+        Seen { line: *line, code, out, err }
     }
 
-    fn run(&self, line: &str, input: &str) -> (Option<i32>, String, String) {
+    fn run(&self, line: &Line, arguments: &str) -> (Option<i32>, String, String) {
         let mut child = Command::new(self.program.program("etcdctl"))
             .env_clear()
+            .envs(line.environment.iter().copied())
             .current_dir(self.server.home())
             .arg(format!("--endpoints={}", self.server.address()))
             .args(self.flags)
-            .args(words(line))
+            .args(words(arguments))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -62,15 +63,20 @@ impl<'a> Player<'a> {
             .unwrap();
         let mut typed = child.stdin.take().unwrap();
         // A command that does not read its input may have closed it already.
-        let _unread = typed.write_all(input.as_bytes());
+        let _unread = typed.write_all(line.input.as_bytes());
         drop(typed);
         let output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        let printed = if arguments.contains("-w protobuf") {
+            mask::term(&output.stdout)
+        } else {
+            output.stdout.clone()
+        };
+        (output.status.code(), text(&printed), text(&output.stderr))
     }
 
     fn learner_is_last(&self) -> bool {
-        let (_, list, _) = self.run("member list", "");
+        let (_, list, _) = self.run(&line("member list"), "member list");
         list.lines().next().is_some_and(|line| line.contains(", started, "))
     }
 }

@@ -3,23 +3,30 @@
 use std::collections::BTreeSet;
 
 /// One command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// Its words, split at blanks; `'…'` keeps them together.
     pub(crate) arguments: &'static str,
     /// What is typed.
     pub(crate) input: &'static str,
+    /// The variables it finds.
+    pub(crate) environment: &'static [(&'static str, &'static str)],
 }
 
-/// A command that is typed nothing.
+/// A command that is typed nothing and finds no variables.
 pub(crate) const fn line(arguments: &'static str) -> Line {
-    Line { arguments, input: "" }
+    Line { arguments, input: "", environment: &[] }
 }
 
 impl Line {
     /// The command with something on its standard input.
     pub(crate) const fn typing(self, input: &'static str) -> Self {
         Self { input, ..self }
+    }
+
+    /// The command with variables in its environment.
+    pub(crate) const fn with(self, environment: &'static [(&'static str, &'static str)]) -> Self {
+        Self { environment, ..self }
     }
 }
 
@@ -64,8 +71,7 @@ pub(crate) enum Order {
 /// What a script sees of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    pub(crate) arguments: &'static str,
-    pub(crate) input: &'static str,
+    pub(crate) line: Line,
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -73,8 +79,11 @@ pub(crate) struct Seen {
 
 impl std::fmt::Display for Seen {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { arguments, input, code, out: printed, err } = self;
+        let Self { line: Line { arguments, input, environment }, code, out: printed, err } = self;
         let typed = if input.is_empty() { String::new() } else { format!(" < {input:?}") };
+        for (name, value) in *environment {
+            write!(out, "{name}={value} ")?;
+        }
         write!(out, "etcdctl {arguments}{typed} => {code:?}\n{printed}{err}")
     }
 }

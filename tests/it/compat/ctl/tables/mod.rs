@@ -1,8 +1,12 @@
 //! What the runner plays. A table is one line in a group below.
 
+mod forms;
+mod help;
 mod keys;
 mod members;
+mod tools;
 mod users;
+mod watches;
 
 use super::script::{Keep, Order, Table};
 use crate::compat::{ctl_keys, ctl_leases};
@@ -23,6 +27,13 @@ const LEASES: Table = Table {
     ..SCRIPT
 };
 
+/// Copies of all data.
+const SNAPSHOTS: Table = Table { apart: Some("ours sends no snapshots yet"), ..SCRIPT };
+
+/// Answers as bytes.
+const PROTOBUF: Table =
+    Table { apart: Some("those about users, which ours has not yet"), ..SCRIPT };
+
 /// Users and roles.
 const USERS: Table = Table { apart: Some("ours has no users and roles yet"), ..SCRIPT };
 
@@ -40,7 +51,22 @@ pub(super) const GROUPS: &[&[Table]] = &[
         Table { name: "elections", lines: ctl_leases::ELECTIONS, ..SCRIPT },
         Table { name: "leases", lines: ctl_leases::LEASES, ..LEASES },
     ],
+    &[
+        Table { name: "forms", lines: forms::FORMS, ..SCRIPT },
+        Table { name: "settings", lines: forms::SETTINGS, ..SCRIPT },
+        Table { name: "help", lines: help::HELP, ..SCRIPT },
+        Table { name: "tools", lines: tools::TOOLS, ..SCRIPT },
+        Table { name: "snapshots", lines: tools::SNAPSHOTS, ..SNAPSHOTS },
+    ],
+    &[Table { name: "watches", lines: watches::WATCHES, ..SCRIPT }],
+    &[Table { name: "protobuf", lines: tools::PROTOBUF, ..PROTOBUF }],
 ];
+
+/// Played on servers with hardly any room.
+pub(super) const CRAMPED: &[Table] = &[Table { name: "alarms", lines: tools::ALARMS, ..SCRIPT }];
+
+/// Asked of a running server with hardly any room.
+pub(super) const ALARMED: &Table = &Table { name: "alarmed", lines: tools::ALARMED, ..SCRIPT };
 
 /// Asked of a running server by both programs, one right after the other.
 pub(super) const QUESTIONS: &[Table] =

@@ -1,0 +1,120 @@
+//! Snapshots, copies, measurements and other tools, as far as they end at once.
+
+use crate::compat::ctl::script::{Line, line};
+
+/// None of them depends on what was there before.
+pub(super) const TOOLS: &[Line] = &[
+    line("put a 1"),
+    line("snapshot save --endpoints=127.0.0.1:1 s.db"),
+    line("make-mirror"),
+    line("make-mirror a b"),
+    line("make-mirror --prefix a --dest-prefix b --no-dest-prefix 127.0.0.1:1"),
+    line("make-mirror --dest-cacert=/nonexistent 127.0.0.1:1"),
+    line("make-mirror --dest-cert=/nonexistent --dest-key=/nonexistent 127.0.0.1:1"),
+    line("make-mirror --bogus 127.0.0.1:1"),
+    line("check perf --load=z"),
+    line("check perf --load"),
+    line("check datascale --load=z"),
+    line("put /etcdctl-check-perf/x 1"),
+    line("put mine/x 1"),
+    line("check perf"),
+    line("check perf --prefix=mine/"),
+    line("check datascale --prefix=mine/"),
+    line("alarm disarm -w json"),
+    line("alarm disarm -w table"),
+    line("alarm list -w json"),
+    line("alarm list -w fields"),
+    line("defrag -w json"),
+    line("defrag -w table"),
+    line("defrag x"),
+    line("defrag --endpoints=127.0.0.1:1 --command-timeout=300ms"),
+    line("endpoint hashkv -w simple --endpoints=127.0.0.1:1 --command-timeout=300ms"),
+    line("move-leader 1 2"),
+    line("move-leader 123 -w fields"),
+    line("elect -w json"),
+];
+
+/// Copies of all data.
+pub(super) const SNAPSHOTS: &[Line] = &[
+    line("put a 1"),
+    line("snapshot save s.db"),
+    line("snapshot save s.db -w json"),
+    line("snapshot save s.db -w table"),
+    line("snapshot save s.db -w bogus"),
+    line("snapshot save s.db/x"),
+    line("snapshot save"),
+    line("snapshot save a b"),
+];
+
+/// Every command whose answer has this form.
+pub(super) const PROTOBUF: &[Line] = &[
+    line("put a 1 -w protobuf"),
+    line("put a 2 --prev-kv -w protobuf"),
+    line("get a -w protobuf"),
+    line("get a z --keys-only --hex -w protobuf"),
+    line("del a --prev-kv -w protobuf"),
+    line("txn -w protobuf").typing("mod(\"a\") = \"0\"\n\nput a 1\nget a\n\nget a\n\n"),
+    line("put w 1"),
+    line("watch w --rev=5 -w protobuf -- /bin/false"),
+    line("compaction 3 -w protobuf"),
+    line("watch w --rev=2 -w protobuf"),
+    line("lease list -w protobuf"),
+    line("lease timetolive 404 -w protobuf"),
+    line("member list -w protobuf"),
+    line("alarm list -w protobuf"),
+    line("alarm disarm -w protobuf"),
+    line("move-leader 1 -w protobuf"),
+    line("auth status -w protobuf"),
+    line("endpoint health -w protobuf"),
+    line("endpoint status -w protobuf"),
+    line("endpoint hashkv -w protobuf"),
+    line("defrag -w protobuf"),
+    line("user list -w protobuf"),
+    line("role list -w protobuf"),
+    line("role add r1 -w protobuf"),
+    line("role add r1 -w protobuf"),
+    line("role grant-permission r1 read a z -w protobuf"),
+    line("role get r1 -w protobuf"),
+    line("user add u1:pw -w protobuf"),
+    line("user passwd u1 --interactive=false -w protobuf").typing("new"),
+    line("user grant-role u1 r1 -w protobuf"),
+    line("user get u1 -w protobuf"),
+    line("user get u1 --detail -w protobuf"),
+    line("user revoke-role u1 r1 -w protobuf"),
+    line("role revoke-permission r1 a z -w protobuf"),
+    line("user delete u1 -w protobuf"),
+    line("role delete r1 -w protobuf"),
+];
+
+/// A member without room.
+pub(super) const ALARMS: &[Line] = &[
+    line("put a 1"),
+    line("alarm list"),
+    line("alarm list -w json"),
+    line("alarm list -w fields"),
+    line("alarm list -w table"),
+    line("endpoint health"),
+    line("endpoint health -w json"),
+    line("endpoint health -w fields"),
+    line("endpoint health -w table"),
+    line("endpoint health -w protobuf"),
+    line("put a 1"),
+    line("del a"),
+    line("alarm disarm -w json"),
+    line("alarm list"),
+    line("put a 1"),
+    line("alarm disarm"),
+    line("put a 1"),
+    line("alarm disarm -w table"),
+    line("alarm list"),
+    line("put a 1"),
+];
+
+/// The state of a member without room, asked of one server by both programs.
+pub(super) const ALARMED: &[Line] = &[
+    line("endpoint status"),
+    line("endpoint status -w json"),
+    line("endpoint status -w fields"),
+    line("endpoint status -w table"),
+    line("alarm list -w protobuf"),
+];
