@@ -159,7 +159,9 @@ clean() {
   # An agent ends once its socket is gone, which may be in either of two places: /run/user, where the sockets are if
   # it is there, may have come meanwhile. Until then the socket keeps the mount busy.
   for folder in "$work"/{gnupg,stranger} "$work"/dnf/*/pubring; do
-    [[ ! -d $folder ]] || gpgconf --homedir "$folder" --kill gpg-agent || true
+    [[ -d $folder ]] || continue
+    gpgconf --homedir "$folder" --kill gpg-agent || true
+    gpgconf --homedir "$folder" --remove-socketdir 2>/dev/null || true
     rm -rf "$folder"
   done
   if mountpoint --quiet "$work"; then
