@@ -118,7 +118,7 @@ impl Pki {
     }
 
     /// Makes a pair anew with a fresh key: same subject, same names and as many more, same purpose,
-    /// and the same life unless another is given.
+    /// and the same life unless another is given; and its bundle, if there is one.
     ///
     /// # Errors
     /// If it was not signed here, or a file cannot be written.
@@ -144,10 +144,12 @@ impl Pki {
         }
         self.write_leaf(files, &leaf, &Key::generate()?, None)?;
         let what = format!("{} {:?}", leaf.purpose.describe(), leaf.common_name);
-        Ok(vec![
+        let mut steps = vec![
             Step::new(path, Action::Replaced, what),
             Step::new(&files.key, Action::Replaced, "its key: for the owner's eyes only"),
-        ])
+        ];
+        steps.extend(self.renew_bundle(files)?);
+        Ok(steps)
     }
 
     /// What a certificate says, for as long from now on as it was made for; none if no authority here

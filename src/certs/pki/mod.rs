@@ -6,6 +6,7 @@
 //! Clients trust the root, and servers show their issuing authority's certificate beside their own.
 
 mod authorities;
+mod bundle;
 mod layout;
 mod leaves;
 mod revoke;

@@ -200,7 +200,7 @@ fn is_answer(pki: &Pki, request: &Request, leaf: &Leaf, text: &str, context: &Co
 }
 
 /// The same name with another ending, before the suffix some directories put behind all names.
-pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
+fn sibling(path: &Path, ending: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for old in [".key", ".csr"] {
         if let Some((stem, suffix)) = name.rsplit_once(old) {

@@ -2,15 +2,10 @@
 
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use super::args::Words;
 use super::context::{self, Context, dir_flag};
-use super::csr::sibling;
 use super::report::{Refusal, Report};
-use crate::certs::{
-    Action, Files, Layout, Leaf, New, Pki, Purpose, Step, check_name, read, write_all,
-};
+use crate::certs::{Files, Layout, Leaf, Pki, Purpose, check_name};
 use crate::types::hex::hex;
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -43,7 +38,7 @@ pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     };
     steps.extend(pki.ensure_leaf(&place.files, &leaf, force)?);
     if bundle {
-        steps.push(write_bundle(&pki, &place.files)?);
+        steps.push(pki.bundle(&place.files, force)?);
     }
     let mut report = Report::default();
     report.steps(&steps);
@@ -94,22 +89,6 @@ pub(super) fn hosts(purpose: Purpose, name: &str, more: Vec<String>) -> Vec<Stri
         }
     }
     hosts
-}
-
-/// Certificate, issuer and key in one file, as some programs want them.
-fn write_bundle(pki: &Pki, files: &Files) -> Result<Step, Refusal> {
-    let path = sibling(&files.key, "pem");
-    let certificate = read(&files.certificate)?.unwrap_or_default();
-    let key = Zeroizing::new(read(&files.key)?.unwrap_or_default());
-    let text = Zeroizing::new(format!("{certificate}{}", *key));
-    let there = read(&path)?.map(Zeroizing::new);
-    let what = "certificate, issuer and key in one file".to_owned();
-    if there.as_ref() == Some(&text) {
-        return Ok(Step { path, action: Action::Kept, what });
-    }
-    write_all(&[New::private(&path, &text, pki.owner())])?;
-    let action = if there.is_some() { Action::Replaced } else { Action::Made };
-    Ok(Step { path, action, what })
 }
 
 /// What the certificate is valid for; one that was kept may lack what was asked for.

@@ -239,6 +239,17 @@ fn a_pem_bundle_holds_certificate_issuer_and_key() {
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
     assert_eq!(bundle.matches("BEGIN PRIVATE KEY").count(), 1);
     assert_eq!(desk.mode("clients/app.pem"), 0o600);
+    // It goes with its certificate; what is none of ours is not replaced.
+    desk.run(&["renew", "app", "--force"]).good();
+    assert!(desk.read("clients/app.pem").starts_with(&desk.read("clients/app.crt")));
+    assert!(desk.read("clients/app.pem").ends_with(&desk.read("clients/app.key")));
+    std::fs::write(desk.path("clients/app.pem"), "my notes").unwrap();
+    desk.run(&["renew", "app", "--force"]).good();
+    let refused = desk.run(&["issue", "client", "app", "--bundle=pem"]);
+    assert!(refused.stderr.contains("no bundle of this certificate"), "{}", refused.stderr);
+    assert_eq!((refused.code, &*desk.read("clients/app.pem")), (Some(1), "my notes"));
+    desk.run(&["issue", "client", "app", "--bundle=pem", "--force"]).good();
+    assert!(desk.read("clients/app.pem").starts_with(&desk.read("clients/app.crt")));
     let other = Desk::ready();
     let out = other.path("").display().to_string();
     let before = other.contents();
