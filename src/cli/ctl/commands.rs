@@ -114,7 +114,7 @@ pub(super) enum Shell {
     Zsh,
     Fish,
     /// Known and refused: it cannot be tried where this tool runs.
-    PowerShell,
+    Pwsh,
 }
 
 const fn switch(name: &'static str, help: &'static str) -> Flag {
