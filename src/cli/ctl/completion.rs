@@ -14,7 +14,7 @@ pub(super) fn print(shell: Shell, parsed: &Parsed) -> Result<(), Failure> {
         Shell::Bash => bash(),
         Shell::Zsh => zsh(described),
         Shell::Fish => fish(described),
-        Shell::PowerShell => {
+        Shell::Pwsh => {
             let text = "completion for powershell is not offered; there are bash, zsh and fish";
             return Err(Failure::new(Exit::BadFeature, text));
         }

@@ -158,7 +158,7 @@ mod tests {
         assert!(get.contains("\n  -h, --help[=false]\t\t\thelp for get\n"), "{get}");
         assert!(get.contains("\n      --consistency=\"l\"\t\t\t"), "{get}");
         let health = render(Command::find("endpoint health").unwrap());
-        assert!(health.contains("GLOBAL OPTIONS:\n      --cacert=\"\""), "{health}");
+        assert!(health.contains("GLOBAL OPTIONS:\n      --auth-jwt-token=\"\""), "{health}");
         assert!(health.contains("      --cluster[=false]"), "{health}");
     }
 

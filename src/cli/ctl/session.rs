@@ -269,8 +269,13 @@ pub(super) fn refuse(error: &ClientError) -> Failure {
 
 /// What Go says for an error of the operating system.
 pub(super) fn go_error(error: &std::io::Error) -> String {
-    let text = error.to_string();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => return "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => return "permission denied".to_owned(),
+        _ => {}
+    }
     // The system's words, without their number and with a small letter.
+    let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or_default();
     words.chars().take(1).flat_map(char::to_lowercase).chain(words.chars().skip(1)).collect()
 }

@@ -109,6 +109,7 @@ pub(super) const COMPACTIONS: &[Line] = &[
     line("compaction 2"),
     line("compaction 3 --physical -w json"),
     line("compaction 4 -w table"),
+    line("compaction 4 -w fields"),
     line("compact 5"),
     line("get foo --rev 2"),
     line("get foo"),

@@ -261,6 +261,9 @@ fn elect(leader: &Kind, other: &Kind, server: &Kind) -> Vec<String> {
     early.wait_line("the first leader", |line| line.contains("\"one\"").then_some(()));
     let mut listening = start(leader, &server, "elect -l e");
     listening.wait_line("the first leader", |line| (line == "one").then_some(()));
+    // "one", and below "two", in base64.
+    let mut coded = start(other, &server, "elect -l e -w json");
+    coded.wait_line("the first leader", |line| line.contains("\"b25l\"").then_some(()));
     let mut second = start(other, &server, "elect e two");
     wait_for_keys(&server, "e/", 2);
     let mut impatient = start(other, &server, "elect e three");
@@ -273,9 +276,10 @@ fn elect(leader: &Kind, other: &Kind, server: &Kind) -> Vec<String> {
     key_of(&mut second, "e/");
     listening.wait_line("the second leader", |line| (line == "two").then_some(()));
     early.wait_line("the second leader", |line| line.contains("\"two\"").then_some(()));
+    coded.wait_line("the second leader", |line| line.contains("\"dHdv\"").then_some(()));
     second.signal("TERM");
     record.push(ended(&mut second, &server));
-    for mut observer in [listening, early] {
+    for mut observer in [listening, early, coded] {
         observer.signal("INT");
         record.push(ended(&mut observer, &server));
     }

@@ -32,8 +32,7 @@ fn wait_for_lines(watch: &Process, count: usize) {
 fn ended(mut watch: Process, server: &Server) -> Vec<String> {
     let code = watch.wait_end().code();
     let printed = watch.printed();
-    let all = watch.output();
-    let mut errors = all.clone();
+    let mut errors = watch.output();
     for line in &printed {
         let place = errors.iter().position(|other| other == line).unwrap();
         errors.remove(place);

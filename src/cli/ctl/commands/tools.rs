@@ -88,7 +88,7 @@ pub(super) static COMMANDS: &[Command] = &[
     },
     Command {
         flags: COMPLETION,
-        run: Some(Verb::Completion(Shell::PowerShell)),
+        run: Some(Verb::Completion(Shell::Pwsh)),
         example: "completion bash",
         ..command("completion powershell", "[flags]", "Not offered: this tool is for Linux")
     },

@@ -104,6 +104,7 @@ pub(super) const SETTINGS: &[Line] = &[
     line("version --bogus"),
     line("version x"),
     line("version -w json"),
+    line("version -w bogus"),
     line("completion bogus"),
     line("completion bash x"),
     line("snapshot bogus"),
