@@ -40,7 +40,7 @@ pub(crate) struct Cut {
     pub(crate) path: PathBuf,
     /// Where the first unfinished batch began, in bytes.
     pub(crate) offset: u64,
-    /// Its number, if that can still be told. Numbers of later batches are higher.
+    /// Its number or one below it, if either can still be told. Numbers of later batches are higher.
     pub(crate) seqno: Option<u64>,
 }
 
@@ -122,17 +122,20 @@ impl Journal {
 
     fn read(&mut self) -> io::Result<End> {
         let mut end = End::default();
+        let mut last = None;
         loop {
             let mut seqno = None;
             let broken = match self.batch(&mut seqno) {
                 Ok(true) => {
                     end.offset = self.offset;
+                    last = seqno;
                     continue;
                 }
                 Ok(false) => return Ok(end),
                 Err(broken) => broken,
             };
-            end.seqno = seqno;
+            // A number that lost its upper bytes reads as a lower one; but numbers only grow.
+            end.seqno = seqno.max(last.map(|last| last + 1));
             end.fault = match broken {
                 Broken::Io(error) => return Err(error),
                 Broken::Short => Some("the journal ends within it"),
@@ -263,6 +266,37 @@ mod tests {
     fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
         use std::os::unix::fs::FileExt;
         OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
+    }
+
+    /// A power cut can keep the sector that a batch begins in and lose the next, with most of its number.
+    #[test]
+    fn a_number_that_lost_its_upper_bytes_is_not_taken_for_a_lower_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Options::default()).unwrap();
+        for number in 0..300_u32 {
+            let mut batch = engine.batch();
+            batch.put(Space::Meta, b"newest", &number.to_be_bytes());
+            batch.commit().unwrap();
+        }
+        engine.persist().unwrap();
+        drop(engine);
+        let path = journals(dir.path()).unwrap().pop().unwrap().1;
+        let (mut journal, mut ends, mut numbers) = (Journal::open(&path).unwrap(), vec![0], vec![]);
+        loop {
+            let mut number = None;
+            if !matches!(journal.batch(&mut number), Ok(true)) {
+                break;
+            }
+            ends.push(journal.offset);
+            numbers.push(number.unwrap());
+        }
+        let last = *numbers.last().unwrap();
+        assert!(last > 255, "{last}");
+        let (begin, end) = (ends[ends.len() - 2], ends[ends.len() - 1]);
+        let upper = begin + 1 + 4 + 1;
+        overwrite(&path, upper, &vec![0; usize::try_from(end - upper).unwrap()]);
+        let cut = mend(dir.path()).unwrap().unwrap();
+        assert_eq!((cut.offset, cut.seqno), (begin, Some(last)));
     }
 
     /// What the database holds: the batches before the newest, and nothing of later ones.
