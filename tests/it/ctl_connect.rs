@@ -246,13 +246,17 @@ fn whoever_asks_for_no_verification_need_not_ask_for_tls_too() {
     assert_eq!(ended(theirs.env_clear().args(words)).0, Some(1), "mended meanwhile?");
 }
 
-/// The certificates that etcd makes for itself are of a kind that is not understood here.
+/// The certificates that etcd makes for itself are of a kind that cannot be verified here; whoever asks for
+/// no verification does not need it.
 #[test]
-fn a_server_with_automatic_certificates_is_explained() {
+fn a_server_with_automatic_certificates_is_explained_and_reached_unverified() {
     let Some(folder) = reference::folder() else { return };
     let server = Server::start_with(&Kind::Reference(folder), "https", &["--auto-tls"]);
     let flags = vec!["--insecure-transport=false".to_owned()];
     is_explained(&server.url(), &flags, "P-521");
+    let endpoints = format!("--endpoints={}", server.url());
+    let words = [endpoints.as_str(), "--insecure-skip-tls-verify", "put", "a", "b"];
+    assert_eq!(ended(&mut etcdctl(&words)).1, "OK\n");
 }
 
 /// A list that takes back the pair `client`.

@@ -87,7 +87,8 @@ fn of_handshake(fault: HandshakeFault, shows: bool) -> (String, String) {
         HandshakeFault::Incompatible(word) => (
             format!("no protocol version, cipher suite or kind of certificate in common ({word})"),
             "compare the server's --tls-min-version and --cipher-suites, and give it a certificate on the \
-             curve P-256 or P-384: those on P-521, which `etcd --auto-tls` makes, are not understood here"
+             curve P-256 or P-384: those on P-521, which `etcd --auto-tls` makes, are taken with \
+             --insecure-skip-tls-verify alone"
                 .to_owned(),
         ),
         HandshakeFault::Closed => told(
