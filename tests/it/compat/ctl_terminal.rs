@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::compat::ctl::{line, run};
+use crate::support::process::heed_interrupts;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
 
@@ -17,6 +18,7 @@ impl Terminal {
     fn start(program: &Kind, server: &Server, words: &str) -> Self {
         let (path, address) = (program.program("etcdctl"), server.address());
         let line = format!("{} --endpoints={address} {words}", path.display());
+        heed_interrupts();
         let child = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .current_dir(server.home())

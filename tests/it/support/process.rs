@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use signal_hook::consts::SIGINT;
 
 use crate::support::wait::{LIMIT, eventually, eventually_for};
 
@@ -13,6 +16,16 @@ use crate::support::wait::{LIMIT, eventually, eventually_for};
 enum Stream {
     Out,
     Err,
+}
+
+/// Lets what is started from now on be interrupted. A shell that starts the tests in the background makes them
+/// ignore that signal; what is ignored stays so in every program they start, and what is handled does not.
+pub(crate) fn heed_interrupts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let always = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register_conditional_shutdown(SIGINT, 130, always).unwrap();
+    });
 }
 
 /// A running child. Dropping it kills it; a test that panics meanwhile shows its output.
@@ -30,6 +43,7 @@ impl Process {
 
     /// The same with something to read.
     pub(crate) fn start_on(command: &mut Command, stdin: Stdio) -> Self {
+        heed_interrupts();
         let mut child = command
             .stdin(stdin)
             .stdout(Stdio::piped())
