@@ -10,6 +10,7 @@ use x509_parser::prelude::FromDer;
 
 use super::CertError;
 use super::issue::BACKDATED;
+use crate::types::hosts::stands_for;
 
 /// The readable parts of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,15 +146,8 @@ impl Facts {
         if let Ok(address) = wanted.parse::<IpAddr>() {
             return self.hosts.iter().any(|host| host.parse() == Ok(address));
         }
-        let wanted = wanted.trim_end_matches('.').to_ascii_lowercase();
-        self.hosts.iter().map(|host| host.to_ascii_lowercase()).any(|host| {
-            host == wanted
-                || host.strip_prefix("*.").is_some_and(|suffix| {
-                    wanted
-                        .split_once('.')
-                        .is_some_and(|(first, rest)| !first.is_empty() && rest == suffix)
-                })
-        })
+        let wanted = wanted.trim_end_matches('.');
+        self.hosts.iter().any(|host| stands_for(host, wanted))
     }
 }
 

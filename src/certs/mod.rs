@@ -23,6 +23,7 @@ pub use key::{Key, Secret};
 pub use names::{full_name, host_name, own_names};
 pub use pki::{
     Action, Files, INSECURE, Layout, Lives, Phase, Pki, Side, Step, Trusted, check_name, make_dir,
+    sibling,
 };
 pub use request::Request;
 pub use revocation::{RevocationList, Revoked};

@@ -1,5 +1,6 @@
 //! Generated messages and services: etcd's client API and the project's own internal formats.
-//! Nothing here has behaviour, but that secrets are not printed; the `.proto` files beside this module are the source.
+//! Nothing here has behaviour, but that secrets are not printed; the `.proto` files beside this module are
+//! the source.
 #![expect(
     missing_docs,
     unused_qualifications,

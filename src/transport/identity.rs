@@ -9,6 +9,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::types::hex::hex;
+use crate::types::hosts::stands_for;
 
 /// What is known about the peer of a connection; every request carries it in its extensions.
 #[derive(Clone, Debug)]
@@ -78,15 +79,9 @@ impl PeerCertificate {
         Ok(certificate)
     }
 
-    /// Whether it is valid for a host name: one `*` may stand for the first label (RFC 6125).
+    /// Whether it is valid for a host name.
     pub(super) fn is_for(&self, host: &str) -> bool {
-        let rest = host.split_once('.').map(|(_, rest)| rest);
-        self.dns_names.iter().any(|name| {
-            name.eq_ignore_ascii_case(host)
-                || name.strip_prefix("*.").is_some_and(|suffix| {
-                    rest.is_some_and(|rest| rest.eq_ignore_ascii_case(suffix))
-                })
-        })
+        self.dns_names.iter().any(|name| stands_for(name, host))
     }
 
     fn add(&mut self, name: &GeneralName<'_>) {

@@ -1,7 +1,7 @@
 //! Our `etcdctl` as a process: snapshots, copies, measurements, shells and manual pages.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,6 +10,7 @@ use crate::support::pki::Pki;
 use crate::support::process::Process;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
+use crate::support::terminal::Terminal;
 use crate::support::wait::eventually;
 
 fn etcdctl(server: &Server) -> Command {
@@ -277,42 +278,22 @@ fn a_downgrade_is_asked_for_in_the_words_of_later_releases() {
     assert!(err(&refused).contains("is not available in this version"), "{}", err(&refused));
 }
 
-/// Reads until the end or until the text ends like this.
-fn read_until(stream: &mut impl Read, end: &str) -> String {
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while !text.ends_with(end.as_bytes()) && matches!(stream.read(&mut byte), Ok(1)) {
-        text.push(byte[0]);
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 #[test]
 fn a_password_is_asked_for_twice_and_never_shown() {
     let Some(folder) = reference::folder() else { return };
     let server = Server::start(&Kind::Reference(folder));
     let program = Kind::Ours.program("etcdctl");
     let line = format!("{} --endpoints={} user add bob", program.display(), server.address());
-    // A terminal made of two pipes.
-    let mut terminal = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .current_dir(server.home())
-        .env("SHELL", "/bin/sh")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut typed, mut shown) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
-    assert!(read_until(&mut shown, "Password of bob: ").ends_with("Password of bob: "));
-    typed.write_all(b"secret\n").unwrap();
-    let again = read_until(&mut shown, "again for confirmation: ");
-    assert!(again.contains("Type password of bob again"), "{again}");
-    typed.write_all(b"secret\n").unwrap();
-    let rest = read_until(&mut shown, "User bob created");
-    assert!(rest.ends_with("User bob created"), "{rest}");
-    assert!(!again.contains("secret") && !rest.contains("secret"), "{again}{rest}");
-    drop(typed);
-    assert!(terminal.wait().unwrap().success());
+    let mut terminal = Terminal::start(&line, server.home());
+    terminal.wait("Password of bob: ");
+    terminal.type_line("secret");
+    terminal.wait("Type password of bob again");
+    terminal.wait("for confirmation: ");
+    terminal.type_line("secret");
+    terminal.wait("User bob created");
+    let (shown, code) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
 }
 
 /// What bash offers behind these words, of which the last one is being typed.

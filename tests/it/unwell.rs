@@ -15,6 +15,20 @@ use crate::support::wait::eventually;
 
 const PULSE: &str = "WATCHDOG=1";
 
+/// Members that serve, each with a service manager.
+async fn managed(plan: Plan) -> (Cluster, Vec<Manager>) {
+    let mut cluster = Cluster::found(plan.variable("NOTIFY_SOCKET", "{home}/notify"));
+    let managers: Vec<Manager> =
+        cluster.members.iter().map(|member| Manager::at(member.home().join("notify"))).collect();
+    for member in 0..managers.len() {
+        cluster.launch(member);
+    }
+    for member in 0..managers.len() {
+        cluster.wait_ready(member).await;
+    }
+    (cluster, managers)
+}
+
 fn status(manager: &Manager, begins: &str) -> String {
     let lines = manager.hear(&format!("STATUS={begins}"));
     lines.iter().find_map(|line| line.strip_prefix("STATUS=")).unwrap().to_owned()
@@ -22,14 +36,7 @@ fn status(manager: &Manager, begins: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_and_members_without_a_quorum_are_told_apart() {
-    let plan = Plan::of(3).variable("NOTIFY_SOCKET", "{home}/notify");
-    let mut cluster = Cluster::found(plan);
-    let managers: Vec<Manager> =
-        cluster.members.iter().map(|member| Manager::at(member.home().join("notify"))).collect();
-    (0..3).for_each(|member| cluster.launch(member));
-    for member in 0..3 {
-        cluster.wait_ready(member).await;
-    }
+    let (mut cluster, managers) = managed(Plan::of(3)).await;
     let leader = cluster.leader().await;
     let follower = cluster.follower().await;
     let third = 3 - leader - follower;
@@ -54,15 +61,8 @@ async fn followers_and_members_without_a_quorum_are_told_apart() {
 async fn a_member_that_is_sent_the_state_says_so_and_is_given_time() {
     let plan = Plan::of(3)
         .flags(&["--snapshot-count=50", "--experimental-snapshot-catchup-entries=10"])
-        .variable("NOTIFY_SOCKET", "{home}/notify")
         .variable("FAIL_STALL", "adopt-before:1");
-    let mut cluster = Cluster::found(plan);
-    let managers: Vec<Manager> =
-        cluster.members.iter().map(|member| Manager::at(member.home().join("notify"))).collect();
-    (0..3).for_each(|member| cluster.launch(member));
-    for member in 0..3 {
-        cluster.wait_ready(member).await;
-    }
+    let (mut cluster, managers) = managed(plan).await;
     let away = cluster.follower().await;
     cluster.kill(away);
     let leader = cluster.leader().await;

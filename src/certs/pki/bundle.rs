@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{Action, Files, Pki, Step};
+use super::{Action, Files, Pki, Step, sibling};
 use crate::certs::store::{New, read, write_all};
 use crate::certs::{CertError, Facts};
 
@@ -13,11 +13,7 @@ const WHAT: &str = "certificate, issuer and key in one file";
 impl Files {
     /// Where both are in one file.
     pub fn bundle(&self) -> PathBuf {
-        let name = self.key.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match name.rsplit_once(".key") {
-            Some((stem, suffix)) => self.key.with_file_name(format!("{stem}.pem{suffix}")),
-            None => self.key.with_file_name(format!("{name}.pem")),
-        }
+        sibling(&self.key, "pem")
     }
 }
 

@@ -48,6 +48,18 @@ pub struct Files {
     pub key: PathBuf,
 }
 
+/// The same name as a key's or request's with another ending, before the suffix some directories put behind all
+/// names.
+pub fn sibling(path: &Path, ending: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for old in [".key", ".csr"] {
+        if let Some((stem, suffix)) = name.rsplit_once(old) {
+            return path.with_file_name(format!("{stem}.{ending}{suffix}"));
+        }
+    }
+    path.with_file_name(format!("{name}.{ending}"))
+}
+
 /// Ends the names of files that must not be mistaken for real ones.
 pub const INSECURE: &str = ".insecure";
 
@@ -220,4 +232,16 @@ pub fn check_name(name: &str) -> Result<(), CertError> {
         return fault("it must not contain a slash or control characters");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_keep_their_suffix() {
+        assert_eq!(sibling(Path::new("/a/server.key"), "csr"), Path::new("/a/server.csr"));
+        assert_eq!(sibling(Path::new("/a/b.csr.insecure"), "crt"), Path::new("/a/b.crt.insecure"));
+        assert_eq!(sibling(Path::new("/a/request"), "crt"), Path::new("/a/request.crt"));
+    }
 }

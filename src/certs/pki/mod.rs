@@ -13,7 +13,7 @@ mod revoke;
 mod rotation;
 
 pub use authorities::Lives;
-pub use layout::{Files, INSECURE, Layout, Side, check_name};
+pub use layout::{Files, INSECURE, Layout, Side, check_name, sibling};
 pub use rotation::{Phase, Trusted};
 
 use std::fs::{self, DirBuilder, File, Permissions};

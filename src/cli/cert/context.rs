@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::args::Words;
 use super::report::Refusal;
-use crate::certs::{Facts, Layout, Lives, Owner, Purpose, make_dir as make_cert_dir, read};
+use crate::certs::{
+    CertError, Facts, Layout, Lives, Owner, Purpose, make_dir as make_cert_dir, read,
+};
 use crate::transport::sha256;
 use crate::types::url::Url;
 
@@ -171,10 +173,15 @@ pub(super) fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Refusal> {
 }
 
 /// The certificates in a file.
-pub(super) fn certificates(path: &Path) -> Result<Vec<Facts>, Refusal> {
-    let text = read(path)?;
-    let text = text.ok_or_else(|| Refusal::Failed(format!("there is no {}", path.display())))?;
-    Ok(Facts::from_pem(&path.display().to_string(), &text)?)
+///
+/// # Errors
+/// If it is not there, cannot be read, or holds something else.
+pub(super) fn certificates(path: &Path) -> Result<Vec<Facts>, CertError> {
+    let what = path.display().to_string();
+    match read(path)? {
+        Some(text) => Facts::from_pem(&what, &text),
+        None => Err(CertError::Content { what, detail: "there is no such file".to_owned() }),
+    }
 }
 
 /// The SHA-256 of a certificate or a key as browsers and `openssl` show it.

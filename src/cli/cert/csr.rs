@@ -1,14 +1,14 @@
 //! `etcd cert csr` and `etcd cert sign`: the key stays where it is used, and only what is public
 //! travels.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::Words;
 use super::context::{self, Context, dir_flag, moment};
 use super::report::{Refusal, Report};
 use crate::certs::{
     Action, Facts, Key, Leaf, New, Owner, Pki, Purpose, Request, Step, Validity, check_name,
-    own_names, read, write_all,
+    own_names, read, sibling, write_all,
 };
 use crate::types::hex::hex;
 
@@ -197,27 +197,4 @@ fn is_answer(pki: &Pki, request: &Request, leaf: &Leaf, text: &str, context: &Co
         && facts.due_at() > context.seconds()
         && pki.purpose(facts).is_ok_and(|found| found == Some(leaf.purpose))
         && pki.is_revoked(facts).is_ok_and(|revoked| !revoked)
-}
-
-/// The same name with another ending, before the suffix some directories put behind all names.
-fn sibling(path: &Path, ending: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for old in [".key", ".csr"] {
-        if let Some((stem, suffix)) = name.rsplit_once(old) {
-            return path.with_file_name(format!("{stem}.{ending}{suffix}"));
-        }
-    }
-    path.with_file_name(format!("{name}.{ending}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn siblings_keep_their_suffix() {
-        assert_eq!(sibling(Path::new("/a/server.key"), "csr"), Path::new("/a/server.csr"));
-        assert_eq!(sibling(Path::new("/a/b.csr.insecure"), "crt"), Path::new("/a/b.crt.insecure"));
-        assert_eq!(sibling(Path::new("/a/request"), "crt"), Path::new("/a/request.crt"));
-    }
 }

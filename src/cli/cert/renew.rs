@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::Words;
 use super::context::{self, Context, span};
 use super::report::{Refusal, Report};
-use crate::certs::{Action, CertError, Facts, Files, Key, Layout, Pki, Step, read};
+use crate::certs::{Action, CertError, Facts, Files, Key, Layout, Pki, Step};
 use crate::enrol::{Following, Known, is_of_other, renew_pair, take_trust};
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
@@ -164,8 +164,7 @@ enum Why {
 }
 
 fn why(files: &Files, context: &Context, forced: bool) -> Result<Why, CertError> {
-    let text = read(&files.certificate)?.unwrap_or_default();
-    let facts = Facts::from_pem(&files.certificate.display().to_string(), &text)?;
+    let facts = context::certificates(&files.certificate)?;
     let Some(facts) = facts.first().filter(|_| !forced) else { return Ok(Why::Now) };
     let key = Key::read(&files.key).ok().flatten();
     let left = facts.due_at() - context.seconds();

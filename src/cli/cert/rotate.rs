@@ -19,8 +19,8 @@ use crate::types::hex::hex;
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How often to look.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Said when what was asked for is so already, as after an earlier run of the same command.
-const NOTHING: &str = "No authority is being replaced";
+/// What to do when a replacement has ended.
+const KEEP: &str = "keep a copy of the root's key in a safe place, as after `etcd cert init`";
 
 pub(super) fn run(words: &Words, context: &Context) -> Result<Report, Refusal> {
     let [verb] = words.rest.as_slice() else {
@@ -120,7 +120,7 @@ impl Job {
     fn finish(&self) -> Result<Report, Refusal> {
         let trusted = self.open()?.trusted()?;
         match trusted.phase {
-            Phase::Settled => return self.end(NOTHING),
+            Phase::Settled => return self.settled(),
             Phase::Trusting => {
                 let hint = "`etcd cert rotate-ca start` goes on with it, `abort` gives it up";
                 return Err(Refusal::Failed(format!(
@@ -132,13 +132,13 @@ impl Job {
             }
             Phase::Finishing => {}
         }
-        self.end("The old authorities are trusted no more, and their keys are gone")
+        self.end("The old authorities are trusted no more, and their keys are gone", KEEP)
     }
 
     fn abort(&self) -> Result<Report, Refusal> {
         let trusted = self.open()?.trusted()?;
         match trusted.phase {
-            Phase::Settled => return self.end(NOTHING),
+            Phase::Settled => return self.settled(),
             Phase::Finishing => {
                 let hint = "it has to be finished: etcd cert rotate-ca finish";
                 return Err(Refusal::Failed(format!(
@@ -154,10 +154,17 @@ impl Job {
             }
         }
         self.wait("be done with the new authorities", View::shows_others)?;
-        self.end("The new authorities were given up, and their keys are gone")
+        self.end("The new authorities were given up, and their keys are gone", KEEP)
     }
 
-    fn end(&self, done: &str) -> Result<Report, Refusal> {
+    /// What was asked for is so already, as after an earlier run of the same command, which may have been
+    /// interrupted.
+    fn settled(&self) -> Result<Report, Refusal> {
+        let next = "begin a replacement: etcd cert rotate-ca start";
+        self.end("No authority is being replaced", next)
+    }
+
+    fn end(&self, done: &str, next: &str) -> Result<Report, Refusal> {
         let pki = self.open()?;
         let own = pki.layout();
         let mut before = vec![(own.root(), read(&own.root())?)];
@@ -183,11 +190,7 @@ impl Job {
         report.say(format!("\n{done} (generation {}).", trusted.generation));
         report.set("phase", trusted.phase.as_str().into());
         report.set("generation", trusted.generation.into());
-        report.next(&[match done {
-            NOTHING => "begin a replacement: etcd cert rotate-ca start".to_owned(),
-            _ => "keep a copy of the root's key in a safe place, as after `etcd cert init`"
-                .to_owned(),
-        }]);
+        report.next(&[next.to_owned()]);
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use super::args::Words;
 use super::context::{self, Context, moment, span};
 use super::remote::{self, Look, Looking, load_pair};
 use super::report::{Refusal, Report};
-use crate::certs::{Facts, Files, Layout, RevocationList, Side, read};
+use crate::certs::{CertError, Facts, Files, Layout, RevocationList, Side, read};
 use crate::transport::TlsError;
 use crate::types::hex::hex;
 
@@ -137,11 +137,11 @@ fn row(file: String, facts: Facts, context: &Context) -> Row {
 fn rows_of(path: &Path, shown: &str, role: &'static str, context: &Context) -> Vec<Row> {
     match context::certificates(path) {
         Ok(found) => found.into_iter().map(|one| row(shown.to_owned(), one, context)).collect(),
-        Err(Refusal::Failed(why) | Refusal::Misuse(why)) => {
-            let why = why.trim_start_matches(&path.display().to_string()).trim_start_matches(": ");
-            vec![Row::without(shown.to_owned(), role, why.to_owned())]
+        // The file has a column of its own.
+        Err(CertError::Content { detail, .. }) => {
+            vec![Row::without(shown.to_owned(), role, detail)]
         }
-        Err(Refusal::Ended(_)) => Vec::new(),
+        Err(error) => vec![Row::without(shown.to_owned(), role, error.to_string())],
     }
 }
 

@@ -222,12 +222,11 @@ fn pair(
             checks.good("certificate", format!("{} holds {count}", certificate.display()));
             chain
         }
-        Err(Refusal::Failed(why)) => {
+        Err(error) => {
             let fix = "name the certificate first, in PEM, and then its key";
-            checks.bad("certificate", why, fix);
+            checks.bad("certificate", error.to_string(), fix);
             Vec::new()
         }
-        Err(other) => return Err(other),
     };
     private_key(certificate, key, &mut checks);
     if let Some(leaf) = chain.first() {

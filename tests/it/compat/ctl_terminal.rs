@@ -1,66 +1,13 @@
 //! At a terminal: what is asked for there, and what only people see.
 
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
-
 use crate::compat::ctl::{line, run};
-use crate::support::process::heed_interrupts;
 use crate::support::reference;
 use crate::support::server::{Kind, Server};
+use crate::support::terminal::Terminal;
 
-/// A command at a terminal that is made of two pipes.
-struct Terminal {
-    child: Child,
-    shown: String,
-}
-
-impl Terminal {
-    fn start(program: &Kind, server: &Server, words: &str) -> Self {
-        let (path, address) = (program.program("etcdctl"), server.address());
-        let line = format!("{} --endpoints={address} {words}", path.display());
-        heed_interrupts();
-        let child = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .current_dir(server.home())
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child, shown: String::new() }
-    }
-
-    /// Reads until this is shown.
-    fn wait(&mut self, text: &str) {
-        let shown = self.child.stdout.as_mut().unwrap();
-        let (mut byte, from) = ([0], self.shown.len());
-        while !self.shown[from..].contains(text) {
-            assert_eq!(
-                shown.read(&mut byte).unwrap(),
-                1,
-                "{text:?} is not shown: {:?}",
-                self.shown
-            );
-            self.shown.push(char::from(byte[0]));
-        }
-    }
-
-    fn type_line(&mut self, text: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{text}").unwrap();
-    }
-
-    fn interrupt(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
-    }
-
-    /// Everything shown, and the code.
-    fn end(mut self) -> (String, Option<i32>) {
-        let mut rest = Vec::new();
-        self.child.stdout.as_mut().unwrap().read_to_end(&mut rest).unwrap();
-        self.shown.push_str(&String::from_utf8_lossy(&rest));
-        let code = self.child.wait().unwrap().code();
-        (self.shown, code)
-    }
+fn start(program: &Kind, server: &Server, words: &str) -> Terminal {
+    let (path, address) = (program.program("etcdctl"), server.address());
+    Terminal::start(&format!("{} --endpoints={address} {words}", path.display()), server.home())
 }
 
 fn play(server: &Server, lines: &[&'static str]) {
@@ -73,7 +20,7 @@ fn play(server: &Server, lines: &[&'static str]) {
 /// What is asked, typed and answered. Ours never shows what is typed; the original turns that off only
 /// after it has asked, so that who answers quickly is shown.
 fn dialogue(program: &Kind, server: &Server, words: &str, steps: &[(&str, &str)]) -> String {
-    let mut terminal = Terminal::start(program, server, words);
+    let mut terminal = start(program, server, words);
     for (question, answer) in steps {
         terminal.wait(question);
         terminal.type_line(answer);
@@ -116,20 +63,20 @@ const OVER: &str = "\r\u{1b}[K";
 #[test]
 fn long_work_shows_how_far_it_is_to_people_only() {
     let server = Server::start(&Kind::Ours);
-    let mut check = Terminal::start(&Kind::Ours, &server, "check perf");
+    let mut check = start(&Kind::Ours, &server, "check perf");
     check.wait(" / 9000 writes (");
     check.interrupt();
     let (shown, _) = check.end();
     assert!(shown.contains(OVER), "{shown}");
     assert!(shown.contains("Stopped after "), "{shown}");
     let both = format!("defrag --endpoints={}", server.address());
-    let (shown, code) = Terminal::start(&Kind::Ours, &server, &both).end();
+    let (shown, code) = start(&Kind::Ours, &server, &both).end();
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("defragmenting") && shown.contains("(2 of 2)"), "{shown}");
     let copy = Server::start(&Kind::Ours);
     play(&server, &["put a 1"]);
     let words = format!("make-mirror {}", copy.address());
-    let mut mirror = Terminal::start(&Kind::Ours, &server, &words);
+    let mut mirror = start(&Kind::Ours, &server, &words);
     mirror.wait("mirror: 1 changes copied");
     mirror.interrupt();
     mirror.end();
@@ -140,7 +87,7 @@ fn long_work_shows_how_far_it_is_to_people_only() {
     }
     let Some(folder) = reference::folder() else { return };
     let real = Server::start(&Kind::Reference(folder));
-    let (shown, code) = Terminal::start(&Kind::Ours, &real, "snapshot save s.db").end();
+    let (shown, code) = start(&Kind::Ours, &real, "snapshot save s.db").end();
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("snapshot: ") && shown.contains(" %)"), "{shown}");
 }

@@ -13,4 +13,5 @@ pub(crate) mod random;
 pub(crate) mod reference;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod terminal;
 pub(crate) mod wait;

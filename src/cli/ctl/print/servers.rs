@@ -75,7 +75,9 @@ fn later_cells(status: &StatusResponse) -> Vec<String> {
         return vec![String::new(); LATER.len()];
     }
     let bytes = |bytes: i64| size(u64::try_from(bytes).unwrap_or_default());
-    let used = (status.db_size_in_use * 100).checked_div(status.db_size).unwrap_or(100);
+    // A server may tell any numbers.
+    let used = (i128::from(status.db_size_in_use) * 100).checked_div(status.db_size.into());
+    let used = used.unwrap_or(100);
     let downgrade = status.downgrade_info.clone().unwrap_or_default();
     vec![
         status.storage_version.clone(),
