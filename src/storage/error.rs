@@ -55,6 +55,12 @@ pub enum StorageError {
         /// What was expected and what was found.
         why: String,
     },
+    /// Something lies in the state database that does not belong there.
+    #[error("{} is no part of the state database: move the folder away", path.display())]
+    Stray {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file operation failed.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -113,9 +119,11 @@ impl StorageError {
     }
 }
 
-/// What to do about it, where the error itself does not tell.
+/// What happened or what to do about it, where the error itself does not tell.
 fn advice(source: &fjall::Error) -> &'static str {
-    if is_damage(source) {
+    if matches!(source, fjall::Error::Poisoned) {
+        "; a table could not be written in the background: the lines before tell why"
+    } else if is_damage(source) {
         "; a file of it is damaged or missing: restore the data directory from a snapshot, or replace this member"
     } else {
         ""

@@ -7,6 +7,10 @@
 //! the Raft log fills it in again; older journals were synced as a whole, so that anything wrong in
 //! them is damage.
 //!
+//! The checksum of a batch does not cover its number, which decides which of two values is the newer
+//! one. But numbers only grow, from batch to batch and from journal to journal. One that does not is
+//! damage wherever it stands: a power cut that takes a part of a number takes the items behind it too.
+//!
 //! ```text
 //! batch    start, items, end
 //! start    1 u8 | items u32 | seqno u64
@@ -48,14 +52,16 @@ pub(crate) struct Cut {
 pub(crate) fn mend(dir: &Path) -> Result<Option<Cut>, StorageError> {
     let mut journals = journals(dir)?;
     let Some((_, newest)) = journals.pop() else { return Ok(None) };
+    let mut last = None;
     for (_, path) in journals {
-        let end = Journal::open(&path)?.read().map_err(StorageError::io("read", &path))?;
+        let end = read(&path, last)?;
         if let Some(why) = end.fault {
             let why = format!("a batch at byte {} is not whole: {why}", end.offset);
             return Err(StorageError::Damaged { path, why });
         }
+        last = end.last;
     }
-    let end = Journal::open(&newest)?.read().map_err(StorageError::io("read", &newest))?;
+    let end = read(&newest, last)?;
     let Some(why) = end.fault else { return Ok(None) };
     let cut = || {
         let file = OpenOptions::new().write(true).open(&newest)?;
@@ -70,6 +76,18 @@ pub(crate) fn mend(dir: &Path) -> Result<Option<Cut>, StorageError> {
         "cut off an unfinished batch; the Raft log fills it in again"
     );
     Ok(Some(Cut { path: newest, offset: end.offset, seqno: end.seqno }))
+}
+
+/// Reads a journal; `last` is the newest number in older ones.
+fn read(path: &Path, last: Option<u64>) -> Result<End, StorageError> {
+    let end = Journal::open(path)?.read(last).map_err(StorageError::io("read", path))?;
+    match end.disorder {
+        None => Ok(end),
+        Some((number, last)) => Err(StorageError::Damaged {
+            path: path.to_path_buf(),
+            why: format!("the batch at byte {} has number {number} after {last}", end.offset),
+        }),
+    }
 }
 
 /// The journals in a folder, the newest last.
@@ -98,7 +116,12 @@ struct End {
     offset: u64,
     /// What is wrong with the bytes that follow; `None` if they are zero or there are none.
     fault: Option<&'static str>,
+    /// The number of the batch that follows or one below it, if it is not whole.
     seqno: Option<u64>,
+    /// The number of the last whole batch.
+    last: Option<u64>,
+    /// The number of the whole batch that follows, and the one before, if it is not above that.
+    disorder: Option<(u64, u64)>,
 }
 
 struct Journal {
@@ -120,22 +143,24 @@ impl Journal {
         Ok(Self { reader: BufReader::with_capacity(256 << 10, file), offset: 0 })
     }
 
-    fn read(&mut self) -> io::Result<End> {
-        let mut end = End::default();
-        let mut last = None;
+    fn read(&mut self, last: Option<u64>) -> io::Result<End> {
+        let mut end = End { last, ..End::default() };
         loop {
             let mut seqno = None;
             let broken = match self.batch(&mut seqno) {
                 Ok(true) => {
-                    end.offset = self.offset;
-                    last = seqno;
+                    end.disorder = seqno.zip(end.last).filter(|(seqno, last)| seqno <= last);
+                    if end.disorder.is_some() {
+                        return Ok(end);
+                    }
+                    (end.offset, end.last) = (self.offset, seqno);
                     continue;
                 }
                 Ok(false) => return Ok(end),
                 Err(broken) => broken,
             };
             // A number that lost its upper bytes reads as a lower one; but numbers only grow.
-            end.seqno = seqno.max(last.map(|last| last + 1));
+            end.seqno = seqno.max(end.last.map(|last| last.saturating_add(1)));
             end.fault = match broken {
                 Broken::Io(error) => return Err(error),
                 Broken::Short => Some("the journal ends within it"),
@@ -257,7 +282,7 @@ mod tests {
         engine.persist().unwrap();
         drop(engine);
         let path = journals(dir).unwrap().pop().unwrap().1;
-        let end = Journal::open(&path).unwrap().read().unwrap();
+        let end = Journal::open(&path).unwrap().read(None).unwrap();
         assert_eq!(end.fault, None);
         assert!(end.offset > 60_000, "{end:?}");
         (path, end.offset)
@@ -266,6 +291,43 @@ mod tests {
     fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
         use std::os::unix::fs::FileExt;
         OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
+    }
+
+    /// Beginning, end and number of every batch.
+    fn batches(path: &Path) -> Vec<(u64, u64, u64)> {
+        let (mut journal, mut found) = (Journal::open(path).unwrap(), Vec::new());
+        loop {
+            let (begin, mut number) = (journal.offset, None);
+            if !matches!(journal.batch(&mut number), Ok(true)) {
+                return found;
+            }
+            found.push((begin, journal.offset, number.unwrap()));
+        }
+    }
+
+    /// Otherwise an older value would be taken for the newer one: no checksum covers the number.
+    #[test]
+    fn a_batch_whose_number_changed_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = journal(dir.path());
+        let batches = batches(&path);
+        let (middle, last) = (batches.len() / 2, batches.len() - 1);
+        // Lower, much higher, and lower in the last batch of all.
+        for (place, number) in [(middle, 1), (middle, u64::MAX), (last, 1)] {
+            let (begin, _, good) = batches[place];
+            overwrite(&path, begin + 5, &number.to_le_bytes());
+            let error = mend(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(".jnl is damaged (the batch at byte"), "{place}: {error}");
+            overwrite(&path, begin + 5, &good.to_le_bytes());
+            assert_eq!(mend(dir.path()).unwrap(), None);
+        }
+        // A newer journal that goes on with numbers of the older one.
+        let (begin, end, _) = batches[middle];
+        let bytes = fs::read(&path).unwrap();
+        let batch = &bytes[usize::try_from(begin).unwrap()..usize::try_from(end).unwrap()];
+        fs::write(dir.path().join("7.jnl"), batch).unwrap();
+        let error = mend(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("7.jnl is damaged (the batch at byte 0 has number"), "{error}");
     }
 
     /// A power cut can keep the sector that a batch begins in and lose the next, with most of its number.
@@ -281,18 +343,9 @@ mod tests {
         engine.persist().unwrap();
         drop(engine);
         let path = journals(dir.path()).unwrap().pop().unwrap().1;
-        let (mut journal, mut ends, mut numbers) = (Journal::open(&path).unwrap(), vec![0], vec![]);
-        loop {
-            let mut number = None;
-            if !matches!(journal.batch(&mut number), Ok(true)) {
-                break;
-            }
-            ends.push(journal.offset);
-            numbers.push(number.unwrap());
-        }
-        let last = *numbers.last().unwrap();
+        let batches = batches(&path);
+        let (begin, end, last) = *batches.last().unwrap();
         assert!(last > 255, "{last}");
-        let (begin, end) = (ends[ends.len() - 2], ends[ends.len() - 1]);
         let upper = begin + 1 + 4 + 1;
         overwrite(&path, upper, &vec![0; usize::try_from(end - upper).unwrap()]);
         let cut = mend(dir.path()).unwrap().unwrap();

@@ -27,6 +27,11 @@ pub(crate) fn manifests(dir: &Path) -> Result<(), StorageError> {
     };
     for entry in entries {
         let keyspace = entry.map_err(StorageError::io("list", &folder))?.path();
+        // fjall panics on a folder that is not numbered, and names nothing.
+        let name = keyspace.file_name().and_then(|name| name.to_str());
+        if keyspace.is_dir() && name.is_none_or(|name| name.parse::<u64>().is_err()) {
+            return Err(StorageError::Stray { path: keyspace });
+        }
         let current = keyspace.join(CURRENT);
         match fs::read(&current) {
             Ok(bytes) => manifest(&keyspace, current, &bytes)?,
@@ -57,7 +62,11 @@ fn has_versions(keyspace: &Path) -> Result<bool, StorageError> {
     Ok(false)
 }
 
-fn manifest(keyspace: &Path, current: PathBuf, bytes: &[u8]) -> Result<(), StorageError> {
+pub(super) fn manifest(
+    keyspace: &Path,
+    current: PathBuf,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
     let parts = bytes.split_first_chunk::<8>().filter(|_| bytes.len() == CURRENT_BYTES);
     let Some((number, Some((expected, _)))) =
         parts.map(|(number, rest)| (number, rest.split_first_chunk::<16>()))

@@ -96,6 +96,10 @@ const KILLED: [((&str, &str), What, Outcome); 4] = [
     (TABLE, Flip(30), Refuses),
 ];
 
+fn key(number: usize) -> String {
+    format!("key/{number:06}")
+}
+
 fn value(number: usize) -> String {
     // Not compressible to nothing, so that tables have several blocks.
     (0..60)
@@ -107,7 +111,7 @@ fn value(number: usize) -> String {
 async fn fill(url: &str) -> (i64, u32) {
     let mut session = Session::connect(url).await;
     for number in 0..KEYS {
-        let request = put(&format!("key/{number:06}"), &value(number));
+        let request = put(&key(number), &value(number));
         within("a put", session.kv.put(request)).await.unwrap();
     }
     let request = CompactionRequest { revision: 100, physical: true };
@@ -127,7 +131,7 @@ async fn read(url: &str, told: (i64, u32)) -> Result<(), tonic::Status> {
     let mut session = Session::connect(url).await;
     let (mut held, mut failed) = (0, None);
     for number in 0..KEYS {
-        let key = format!("key/{number:06}");
+        let key = key(number);
         let request = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
         match within("a get", session.kv.range(request)).await {
             Ok(answer) => {
@@ -264,6 +268,58 @@ async fn play(orderly: bool, cases: &[((&str, &str), What, Outcome)]) {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The state database's library would panic.
+#[test]
+fn a_folder_that_does_not_belong_to_the_state_is_named() {
+    let subject = Subject::new(&[]);
+    let (process, _) = subject.start(&SMALL).serving("a start");
+    stop(process, true);
+    let stray = subject.data().join("member/state/1/keyspaces/lost+found");
+    fs::create_dir(&stray).unwrap();
+    let Start::Ended(status, lines) = subject.start(&SMALL) else { panic!("it serves") };
+    let said = lines.join("\n");
+    assert_eq!(status.code(), Some(1), "{said}");
+    let words = "keyspaces/lost+found is no part of the state database: move the folder away";
+    assert!(said.contains(words), "{said}");
+    fs::remove_dir(stray).unwrap();
+    subject.start(&SMALL).serving("a start without it");
+}
+
+/// A disk that returns other bytes than were written, or none, while the member runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_disk_returns_wrongly_is_refused_and_read_again_when_it_is_well() {
+    for (rule, words) in
+        [("read /tables/ flip 0", "is damaged"), ("read /tables/ 5", "Input/output error")]
+    {
+        let subject = Subject::new(&[]);
+        let (process, url) = subject.start(&SMALL).serving(rule);
+        let told = fill(&url).await;
+        stop(process, true);
+        let (mut process, url) = subject.start_on_shim(&SMALL).serving(rule);
+        subject.set_rules(rule);
+        let mut session = Session::connect(&url).await;
+        let mut refused = Vec::new();
+        for number in 0..KEYS {
+            let request =
+                RangeRequest { key: key(number).into(), serializable: true, ..Default::default() };
+            match within("a get", session.kv.range(request)).await {
+                Ok(answer) => {
+                    let kvs = answer.into_inner().kvs;
+                    assert_eq!(kvs.len(), 1, "{rule}: key {number} is gone");
+                    assert_eq!(kvs[0].value, value(number).into_bytes(), "{rule}: key {number}");
+                }
+                Err(status) => refused.push(status.message().to_owned()),
+            }
+        }
+        assert!(!refused.is_empty(), "{rule}: everything was read from memory");
+        assert!(refused.iter().all(|said| said.contains(words)), "{rule}: {}", refused[0]);
+        assert!(hash(&mut session).await.is_err(), "{rule}: a hash over what cannot be read");
+        subject.clear_rules();
+        read(&url, told).await.unwrap();
+        assert!(!process.has_ended());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
