@@ -26,6 +26,7 @@ pub(super) struct Checkpoints {
     newest: i64,
     /// The compaction it had swept.
     compacted: i64,
+    /// Set while one is written, and for ever once that has failed: the disk is not tried again.
     busy: Arc<AtomicBool>,
 }
 
@@ -65,11 +66,7 @@ impl Checkpoints {
         if !due || self.path.is_none() || self.busy.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let result = self.begin(engine, writer, marks);
-        if result.is_err() {
-            self.busy.store(false, Ordering::Release);
-        }
-        result
+        self.begin(engine, writer, marks)
     }
 
     fn begin(
@@ -84,9 +81,9 @@ impl Checkpoints {
         let (root, busy) = (writer.root(), Arc::clone(&self.busy));
         let engine = engine.clone();
         let job = move || {
-            let saved = save(&engine, &root, stamp, &path);
+            save(&engine, &root, stamp, &path)?;
             busy.store(false, Ordering::Release);
-            saved
+            Ok(())
         };
         let Some(supervisor) = self.supervisor.clone() else { return job() };
         let owner = supervisor.clone();

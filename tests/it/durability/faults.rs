@@ -13,18 +13,23 @@ use crate::support::process::Process;
 use crate::support::session::{Session, put};
 use crate::support::wait::{eventually, within};
 
-/// A rule for the disk, and what the last words must name.
-const FAILURES: [(&str, [&str; 2]); 6] = [
-    ("sync .wal 5", ["fsync", ".wal"]),
-    ("write .wal 5", ["write", ".wal"]),
-    ("write .jnl 5", ["state database", "commit"]),
-    ("sync .jnl 5", ["state database", "fsync"]),
-    ("sync spare.tmp 5", ["fsync", "spare.tmp"]),
-    ("rename spare.tmp 5", ["rename", "spare.tmp"]),
+/// A rule for the disk, a scale, and what the last words must name.
+const FAILURES: [(&str, &str, [&str; 2]); 9] = [
+    ("sync .wal 5", SMALL, ["fsync", ".wal"]),
+    ("write .wal 5", SMALL, ["write", ".wal"]),
+    ("write .jnl 5", SMALL, ["state database", "commit"]),
+    ("sync .jnl 5", SMALL, ["state database", "fsync"]),
+    ("sync spare.tmp 5", SMALL, ["fsync", "spare.tmp"]),
+    ("rename spare.tmp 5", SMALL, ["rename", "spare.tmp"]),
+    ("sync /tables/ 5", SMALLEST, ["state database", "the lines before tell"]),
+    ("write checkpoint-1 5", SMALLEST, ["write the index checkpoint", "checkpoint-1.tmp"]),
+    ("sync checkpoint-1 5", SMALLEST, ["write the index checkpoint", "checkpoint-1.tmp"]),
 ];
 
 /// So small that the log needs its next segment, and the state is made durable, within seconds.
-const SMALL: [(&str, &str); 1] = [("STORAGE_SCALE", "64")];
+const SMALL: &str = "64";
+/// So small that tables and checkpoints are written within seconds too.
+const SMALLEST: &str = "1024";
 
 fn address(url: &str) -> &str {
     url.strip_prefix("http://").unwrap()
@@ -62,9 +67,10 @@ fn fatal_line(process: &Process) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_disk_ends_the_process_and_loses_nothing() {
-    for (rule, words) in FAILURES {
+    for (rule, scale, words) in FAILURES {
+        let scale = [("STORAGE_SCALE", scale)];
         let subject = Subject::new(&["--snapshot-count=20"]);
-        let (mut process, url) = subject.start_on_shim(&SMALL).serving(rule);
+        let (mut process, url) = subject.start_on_shim(&scale).serving(rule);
         let mut session = Session::connect(&url).await;
         within("a put", session.kv.put(put("key/0", "v"))).await.unwrap();
         subject.set_rules(rule);
@@ -76,7 +82,7 @@ async fn a_failing_disk_ends_the_process_and_loses_nothing() {
         let failed = std::fs::read_to_string(subject.home().join("rules.log")).unwrap();
         assert_eq!(failed.lines().count(), 1, "{rule}: tried again:\n{failed}");
         subject.clear_rules();
-        let (_process, url) = subject.start(&SMALL).serving(rule);
+        let (_process, url) = subject.start(&scale).serving(rule);
         let mut session = Session::connect(&url).await;
         let held = count(&mut session).await;
         assert!(held >= acknowledged, "{rule}: {held} of {acknowledged} acknowledged keys");

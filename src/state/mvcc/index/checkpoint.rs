@@ -99,6 +99,13 @@ fn write_file(root: &Root, stamp: Stamp, path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut out = BufWriter::with_capacity(BLOCK, file);
+    let written = write_all(root, stamp, &mut out).and_then(|()| out.flush());
+    // Taken apart, because it would write again when it is dropped what could not be written.
+    let (file, _) = out.into_parts();
+    written.and_then(|()| file.sync_all())
+}
+
+fn write_all(root: &Root, stamp: Stamp, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&header(stamp, &root.totals))?;
     let (mut block, mut last) = (Vec::with_capacity(2 * BLOCK), Vec::new());
     let mut result = Ok(());
@@ -107,17 +114,14 @@ fn write_file(root: &Root, stamp: Stamp, path: &Path) -> io::Result<()> {
         last.clear();
         last.extend_from_slice(key);
         if block.len() >= BLOCK {
-            result = write_block(&mut out, &block);
+            result = write_block(out, &block);
             block.clear();
             last.clear();
         }
         if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     result?;
-    if !block.is_empty() {
-        write_block(&mut out, &block)?;
-    }
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    if block.is_empty() { Ok(()) } else { write_block(out, &block) }
 }
 
 fn write_block(out: &mut impl Write, block: &[u8]) -> io::Result<()> {
