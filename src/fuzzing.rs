@@ -4,8 +4,9 @@
 //! that is promised. Not part of the library: compiled only for tests and with `--cfg fuzzing`.
 
 use crate::api::grpc::fuzz as api;
-use crate::bootstrap::Identity;
+use crate::bootstrap::{Identity, fuzz as bootstrap};
 use crate::certs::fuzz as certs;
+use crate::cli::ctl::fuzz as ctl;
 use crate::client::fuzz as client;
 use crate::config::fuzz as config;
 use crate::consensus::fuzz as consensus;
@@ -20,11 +21,12 @@ use crate::types::url::Url;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 29] = [
     ("wal_header", wal::header),
     ("wal_frame", wal::frame),
     ("wal_segment", wal::segment),
     ("data_dir", storage::format),
+    ("journal", storage::journal),
     ("identity", identity),
     ("record", state::record),
     ("tables", state::tables),
@@ -33,16 +35,22 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("log_entry", consensus::entry),
     ("peer_append", consensus::append),
     ("peer_message", consensus::message),
+    ("peer_json", peer_json),
     ("config_file", config::file),
     ("flags", config::flags),
     ("setting", config::value),
     ("urls", urls),
     ("pem", pem),
     ("token", enrol::token),
+    ("enrolment", enrol::enrolment),
+    ("http2", transport::http2),
     ("frames", api::frames),
     ("request", api::request),
     ("head", api::head),
     ("dns", client::dns),
+    ("ctl_words", ctl::words),
+    ("ctl_typed", ctl::typed),
+    ("ctl_settings", ctl::settings),
 ];
 
 /// Runs one target.
@@ -57,6 +65,11 @@ pub fn run(name: &str, bytes: &[u8]) {
 fn pem(bytes: &[u8]) {
     transport::pem(bytes);
     certs::pem(bytes);
+}
+
+fn peer_json(bytes: &[u8]) {
+    bootstrap::told(bytes);
+    api::question(bytes);
 }
 
 fn identity(bytes: &[u8]) {

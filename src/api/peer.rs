@@ -34,7 +34,7 @@ struct Told {
 
 /// The question of `/members/hashkv`.
 #[derive(Deserialize)]
-struct HashQuestion {
+pub(super) struct HashQuestion {
     revision: i64,
 }
 

@@ -2,6 +2,8 @@
 //! data directory remembers and, where etcd does, at the other members; says what to do. `server`
 //! does it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod identity;
 mod join;
 mod plan;

@@ -223,7 +223,7 @@ impl Asker {
 }
 
 /// What an issuer told, if it can be used.
-fn read_trust(told: Told, of_member: bool) -> Result<Trust, AskError> {
+pub(super) fn read_trust(told: Told, of_member: bool) -> Result<Trust, AskError> {
     Facts::from_pem("the root", &told.root)?;
     if of_member {
         Facts::from_pem("the authority of clients", &told.client_authority)?;

@@ -176,7 +176,7 @@ impl Issuer for Service {
 }
 
 /// Members of a cluster that the issuer serves are reached by TLS only.
-fn check_urls(urls: &[String]) -> Result<(), Status> {
+pub(super) fn check_urls(urls: &[String]) -> Result<(), Status> {
     let good = |url: &String| Url::parse(url).is_ok_and(|url| url.scheme == Scheme::Https);
     if urls.is_empty() || urls.len() > MOST_URLS || !urls.iter().all(good) {
         let text = format!("1 to {MOST_URLS} peer URLs by https are expected, not {urls:?}");

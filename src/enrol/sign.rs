@@ -231,7 +231,10 @@ fn trust(pki: &Pki, role: Role) -> Result<Trust, CertError> {
 }
 
 /// The requests, as the role of the token has them.
-fn wanted(request: &EnrolRequest, record: &Record) -> Result<Vec<(Purpose, Request)>, Refusal> {
+pub(super) fn wanted(
+    request: &EnrolRequest,
+    record: &Record,
+) -> Result<Vec<(Purpose, Request)>, Refusal> {
     let all = [
         (Purpose::Server, &request.server, Role::Member),
         (Purpose::Peer, &request.peer, Role::Member),
@@ -255,7 +258,11 @@ fn wanted(request: &EnrolRequest, record: &Record) -> Result<Vec<(Purpose, Reque
 }
 
 /// What a certificate will be valid for: names no token holder may have are refused.
-fn hosts(purpose: Purpose, record: &Record, request: &Request) -> Result<Vec<String>, Refusal> {
+pub(super) fn hosts(
+    purpose: Purpose,
+    record: &Record,
+    request: &Request,
+) -> Result<Vec<String>, Refusal> {
     if purpose == Purpose::Client {
         return Ok(Vec::new());
     }

@@ -180,12 +180,12 @@ fn valid(current: &Path, must_exist: bool) -> Result<u64, StorageError> {
 }
 
 /// What CURRENT holds: the number decides what is removed, so that it must be beyond doubt.
-fn current_text(number: u64) -> String {
+pub(super) fn current_text(number: u64) -> String {
     let number = number.to_string();
     format!("{number} {:08x}\n", crc32c::crc32c(number.as_bytes()))
 }
 
-fn read_current(text: &str) -> Option<u64> {
+pub(super) fn read_current(text: &str) -> Option<u64> {
     let number = text.split_once(' ')?.0.parse().ok()?;
     (text == current_text(number)).then_some(number)
 }

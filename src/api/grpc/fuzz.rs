@@ -13,8 +13,10 @@ use super::frame::{self, Frames};
 use super::weigh::weigh;
 use crate::api::check;
 use crate::api::method::Method;
+use crate::api::peer::HashQuestion;
 use crate::proto::etcdserverpb as pb;
 use crate::proto::health::HealthCheckRequest;
+use crate::proto::members::ReplaceRequest;
 use crate::transport::Memory;
 use crate::types::fuzz::Seed;
 
@@ -79,6 +81,7 @@ fn decode(method: Method, message: Bytes) {
         Method::LeaseTimeToLive => plain::<pb::LeaseTimeToLiveRequest>(message),
         Method::MemberAdd => plain::<pb::MemberAddRequest>(message),
         Method::MemberUpdate => plain::<pb::MemberUpdateRequest>(message),
+        Method::MemberReplace => plain::<ReplaceRequest>(message),
         Method::Alarm => plain::<pb::AlarmRequest>(message),
         Method::HashKv => plain::<pb::HashKvRequest>(message),
         Method::Downgrade => plain::<pb::DowngradeRequest>(message),
@@ -88,6 +91,11 @@ fn decode(method: Method, message: Bytes) {
         // The others take a number or nothing.
         _ => plain::<pb::AuthenticateRequest>(message),
     }
+}
+
+/// The question members ask over HTTP.
+pub(crate) fn question(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<HashQuestion>(bytes);
 }
 
 /// A path and a `grpc-timeout`.

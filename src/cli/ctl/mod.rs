@@ -13,6 +13,8 @@ mod endpoint;
 mod expiry;
 mod failure;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod help;
 mod hint;
 mod keeper;

@@ -167,5 +167,11 @@ fn variables(environment: &Environment) -> Vec<Given> {
     given
 }
 
+/// Reads a file for the sake of what could go wrong.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse_file(path: &Path, text: &str) {
+    file::parse(path, text, &mut Vec::new(), &mut Vec::new());
+}
+
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ pub(super) async fn txn(parsed: &mut Parsed, environment: &Environment) -> Resul
     show(&render(session.format, look, &Answer::Txn(&answer))?)
 }
 
-fn read(input: &mut impl BufRead, interactive: bool) -> Result<TxnRequest, Failure> {
+pub(super) fn read(input: &mut impl BufRead, interactive: bool) -> Result<TxnRequest, Failure> {
     let prompt = |text: &str| if interactive { show(text.as_bytes()) } else { Ok(()) };
     prompt("compares:\n")?;
     let compare = section(input, compare)?;

@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<String, ErrorKind> {
     std::fs::read_to_string(path).map_err(|error| error.kind())
 }
 
-fn parse(path: &Path, text: &str, given: &mut Vec<Given>, faults: &mut Vec<String>) {
+pub(super) fn parse(path: &Path, text: &str, given: &mut Vec<Given>, faults: &mut Vec<String>) {
     let mut fault = |line: usize, text: &str| {
         faults.push(format!("{}:{line}: {text}", path.display()));
     };
