@@ -154,15 +154,34 @@ async fn file(
 
 /// Makes a sequence that fails short, saves it, and tells the difference and how to see it again.
 async fn report(
-    (reference, subject): &(Kind, Kind),
+    kinds: &(Kind, Kind),
     orders: &Orders,
     sequence: &Sequence,
     parting: Parting,
 ) -> String {
     let first = save(sequence, "whole");
+    let (shortest, difference) = shortened(kinds, orders.replays, sequence, parting).await;
+    let short = save(&shortest, "short");
+    format!(
+        "{}{} steps; again with\n  ETCD_DIFFERENTIAL_REPLAY={}\nor, all {} of them,\n  {}\n",
+        difference.describe(&shortest),
+        shortest.steps.len(),
+        short.display(),
+        sequence.steps.len(),
+        first.display(),
+    )
+}
+
+/// The shortest sequence found in so many replays that still differs, and how.
+pub(super) async fn shortened(
+    (reference, subject): &(Kind, Kind),
+    replays: usize,
+    sequence: &Sequence,
+    parting: Parting,
+) -> (Sequence, Parting) {
     let steps: Vec<_> = sequence.steps.iter().take(parting.step + 1).cloned().collect();
     let (mut shortest, mut difference) = (sequence.clone(), parting);
-    shrink(steps, orders.replays, async |steps| {
+    shrink(steps, replays, async |steps| {
         let candidate = Sequence { seed: sequence.seed, steps: steps.to_vec() };
         match side_by_side(reference, subject, &candidate).await {
             Verdict::Parted(parting) => {
@@ -173,15 +192,7 @@ async fn report(
         }
     })
     .await;
-    let short = save(&shortest, "short");
-    format!(
-        "{}{} steps; again with\n  ETCD_DIFFERENTIAL_REPLAY={}\nor, all {} of them,\n  {}\n",
-        difference.describe(&shortest),
-        shortest.steps.len(),
-        short.display(),
-        sequence.steps.len(),
-        first.display(),
-    )
+    (shortest, difference)
 }
 
 fn save(sequence: &Sequence, name: &str) -> PathBuf {

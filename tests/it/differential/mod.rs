@@ -1,5 +1,5 @@
 //! Random sequences of operations, played on real etcd and on ours side by side: the answers, the
-//! event streams and the hash over the history must be equal. `tests/README.md` tells how to run it
+//! event streams and the hash over the history must be equal. `TESTING.md` tells how to run it
 //! for hours and how to replay what it finds.
 
 mod answers;

@@ -1,12 +1,15 @@
 //! The machinery itself: a comparison that cannot fail, or cannot be repeated, is worth nothing.
 
+use std::os::unix::fs::PermissionsExt;
+
 use etcd::proto::etcdserverpb::request_op::Request;
 use etcd::proto::etcdserverpb::{
     DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
 };
 use etcd::proto::mvccpb::KeyValue;
 
-use super::compare::first_difference;
+use super::campaign::shortened;
+use super::compare::{Verdict, first_difference, side_by_side};
 use super::excluded::{order_ties, spare_the_reference};
 use super::generate::sequence;
 use super::player::play;
@@ -132,4 +135,26 @@ async fn a_server_that_missed_one_write_is_told_from_one_that_did_not() {
     let tails = [&first, &less].map(|played| played.lines.last().unwrap().text.clone());
     assert!(tails[0].starts_with("HashKvResponse"), "{tails:?}");
     assert_ne!(tails[0], tails[1], "the hashes at the end are equal");
+}
+
+/// A server that stores one value wrongly is found, made short, kept as text, and found again from that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_errs_is_found_with_few_steps_that_find_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Kind::Ours.program("etcd");
+    let script = format!("#!/bin/sh\nFAIL_ALTER=10 exec '{}' \"$@\"\n", program.display());
+    let errs = folder.path().join("etcd");
+    std::fs::write(&errs, script).unwrap();
+    std::fs::set_permissions(&errs, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let kinds = (Kind::Ours, Kind::Reference(folder.path().to_path_buf()));
+    let whole = sequence(3, 150);
+    let Verdict::Parted(parting) = side_by_side(&kinds.0, &kinds.1, &whole).await else {
+        panic!("a value that was stored with its bytes reversed was not seen");
+    };
+    let (short, parting) = shortened(&kinds, 60, &whole, parting).await;
+    assert!(short.steps.len() <= 3, "{}", parting.describe(&short));
+    let again = Sequence::from_text(&short.to_text()).unwrap();
+    assert_eq!(again, short);
+    let verdict = side_by_side(&kinds.0, &kinds.1, &again).await;
+    assert!(matches!(verdict, Verdict::Parted(_)), "the short sequence does not find it again");
 }
