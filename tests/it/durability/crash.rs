@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use etcd::failpoint::Point;
 
@@ -28,6 +29,9 @@ fn number(name: &str, default: usize) -> usize {
         Err(_) => default,
     }
 }
+
+/// Where the start after a power cut dies too: what it mends is half mended then.
+const AGAIN: [Point; 3] = [Point::RecoveryRewritten, Point::RecoveryErased, Point::StartState];
 
 /// A member, what it was told to keep, and what its disk would keep.
 struct Member {
@@ -65,6 +69,15 @@ impl Member {
         let _absent = std::fs::remove_file(trace);
     }
 
+    /// Dies at once on the way to serving, if it comes to that place.
+    fn die_starting(&mut self, point: Point) {
+        match self.start(Some(&format!("{}:1", point.name()))) {
+            Start::Serving(mut process, _) => process.kill(),
+            Start::Ended(status, lines) => assert_died(status, &lines),
+        }
+        self.buried();
+    }
+
     /// Starts undisturbed and compares with what was acknowledged.
     async fn check(&mut self, fate: &str) {
         let (mut process, url) = self.start(None).serving(fate);
@@ -79,6 +92,8 @@ struct Script {
     point: Point,
     visits: usize,
     power_cut: bool,
+    /// Where the start after a power cut dies, before there is another.
+    again: Option<Point>,
     /// Ends by SIGTERM, so that places on the way out are come to.
     orderly: bool,
 }
@@ -109,7 +124,9 @@ impl Script {
             _ => 2,
         };
         let visits = 1 + dice.below(most);
-        Self { point, visits, power_cut: dice.heads(), orderly: dice.below(4) == 0 }
+        let (power_cut, orderly) = (dice.heads(), dice.below(4) == 0);
+        let again = (dice.below(3) == 0).then(|| AGAIN[dice.below(AGAIN.len())]);
+        Self { point, visits, power_cut, again, orderly }
     }
 
     async fn play(&self, member: &mut Member) -> bool {
@@ -125,8 +142,7 @@ impl Script {
                 process
             }
             Start::Ended(status, lines) => {
-                let reached = lines.iter().any(|line| line.starts_with("fail point"));
-                assert!(reached, "ended by itself: {status}\n{}", lines.join("\n"));
+                assert_died(status, &lines);
                 member.buried();
                 return true;
             }
@@ -135,6 +151,11 @@ impl Script {
         member.buried();
         reached
     }
+}
+
+fn assert_died(status: ExitStatus, lines: &[String]) {
+    let reached = lines.iter().any(|line| line.starts_with("fail point"));
+    assert!(reached, "ended by itself: {status}\n{}", lines.join("\n"));
 }
 
 fn reached(mut process: Process) -> bool {
@@ -153,10 +174,11 @@ async fn what_was_acknowledged_survives_death_anywhere() {
     for round in 0..rounds {
         let script = Script::draw(&mut dice);
         let fate = format!(
-            "CRASH_SEED={seed}, round {round}: {}:{}, power cut: {}",
+            "CRASH_SEED={seed}, round {round}: {}:{}, power cut: {}, then {:?}",
             script.point.name(),
             script.visits,
-            script.power_cut
+            script.power_cut,
+            script.again.filter(|_| script.power_cut),
         );
         eprintln!("{fate}");
         let mut fresh = script.point.is_first_start().then(Member::new);
@@ -164,6 +186,10 @@ async fn what_was_acknowledged_survives_death_anywhere() {
         let reached = script.play(member).await;
         if script.power_cut {
             member.disk.cut_power(&mut dice);
+            if let Some(point) = script.again {
+                member.die_starting(point);
+                member.disk.cut_power(&mut dice);
+            }
         }
         member.check(&fate).await;
         let (hits, tries) = count.entry(script.point.name()).or_default();
