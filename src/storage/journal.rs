@@ -8,7 +8,7 @@
 //! them is damage.
 //!
 //! The checksum of a batch does not cover its number, which decides which of two values is the newer
-//! one. But numbers only grow, from batch to batch and from journal to journal. One that does not is
+//! one, and whether fjall takes the batch for one that is in a table already. But numbers only grow, from batch to batch and from journal to journal. One that does not is
 //! damage wherever it stands: a power cut that takes a part of a number takes the items behind it too.
 //!
 //! ```text
@@ -36,6 +36,9 @@ const END: u8 = 3;
 const CLEAR: u8 = 4;
 /// Keys and values are limited to less; a longer one is not read but taken for damage.
 const MAX_VALUE: u64 = 1 << 30;
+
+/// No batch ever has a number like this; fjall panics when it comes to the upper half of all numbers.
+const LIMIT: u64 = 1 << 62;
 
 /// An end of the newest journal that was cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +123,7 @@ struct End {
     seqno: Option<u64>,
     /// The number of the last whole batch.
     last: Option<u64>,
-    /// The number of the whole batch that follows, and the one before, if it is not above that.
+    /// The number of the whole batch that follows, and the one before, if it cannot come after that.
     disorder: Option<(u64, u64)>,
 }
 
@@ -149,8 +152,9 @@ impl Journal {
             let mut seqno = None;
             let broken = match self.batch(&mut seqno) {
                 Ok(true) => {
-                    end.disorder = seqno.zip(end.last).filter(|(seqno, last)| seqno <= last);
-                    if end.disorder.is_some() {
+                    let number = seqno.unwrap_or_default();
+                    if end.last.is_some_and(|last| number <= last) || number >= LIMIT {
+                        end.disorder = Some((number, end.last.unwrap_or_default()));
                         return Ok(end);
                     }
                     (end.offset, end.last) = (self.offset, seqno);
@@ -312,8 +316,8 @@ mod tests {
         let (path, _) = journal(dir.path());
         let batches = batches(&path);
         let (middle, last) = (batches.len() / 2, batches.len() - 1);
-        // Lower, much higher, and lower in the last batch of all.
-        for (place, number) in [(middle, 1), (middle, u64::MAX), (last, 1)] {
+        // Lower, higher than those that follow, and both in the last batch of all.
+        for (place, number) in [(middle, 1_u64), (middle, 1 << 40), (last, 1), (last, 1 << 62)] {
             let (begin, _, good) = batches[place];
             overwrite(&path, begin + 5, &number.to_le_bytes());
             let error = mend(dir.path()).unwrap_err().to_string();

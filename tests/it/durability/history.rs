@@ -12,6 +12,7 @@ use etcd::proto::etcdserverpb::{
 };
 use tokio::task::JoinSet;
 
+use super::subject::PATIENCE;
 use crate::support::session::{Session, put};
 use crate::support::wait::within;
 
@@ -78,7 +79,7 @@ impl History {
         clients.spawn(use_leases(url.to_owned(), sender.clone()));
         clients.spawn(churn(url.to_owned()));
         clients.spawn(compact_and_hash(url.to_owned(), sender));
-        within("acknowledged writes, or the end of the member", async {
+        let loaded = tokio::time::timeout(PATIENCE, async {
             while acks.load(Ordering::Relaxed) < enough && clients.len() > WRITERS {
                 let ended =
                     tokio::time::timeout(std::time::Duration::from_millis(5), clients.join_next());
@@ -86,8 +87,8 @@ impl History {
                     ended.unwrap();
                 }
             }
-        })
-        .await;
+        });
+        loaded.await.unwrap_or_else(|_| panic!("{enough} writes take more than {PATIENCE:?}"));
         clients.shutdown().await;
         while let Some(told) = told.recv().await {
             self.remember(&told);

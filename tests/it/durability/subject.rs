@@ -11,8 +11,9 @@ use crate::support::process::Process;
 use crate::support::server::Kind;
 use crate::support::wait::eventually_for;
 
-/// How long a start may take in a run that lets all other work go first (`nice -n 19`).
-const START: Duration = Duration::from_secs(300);
+/// How long a start or a round of load may take in a run that lets all other work go first
+/// (`nice -n 19`).
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What became of a start.
 pub(super) enum Start {
@@ -127,7 +128,7 @@ impl Subject {
 
 /// Waits until a daemon serves or has ended.
 pub(super) fn settle(mut process: Process) -> Start {
-    let address = eventually_for(START, "the daemon to serve or to end", || {
+    let address = eventually_for(PATIENCE, "the daemon to serve or to end", || {
         let address = process.output().iter().find_map(|line| serving(line));
         address.map(Some).or_else(|| process.has_ended().then_some(None))
     });
