@@ -122,3 +122,40 @@ async fn requests_that_never_end_are_bounded_by_what_their_connection_may_hold()
     assert_eq!(connection.told(PUT, framed(&put)).await.0, 0);
     neighbour.leave().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_connections_together_are_bounded_and_each_may_still_ask_for_little() {
+    let server = server();
+    let neighbour = Neighbour::start(&server).await;
+    let before = peak(&server);
+    let message = PutRequest { key: "k".into(), value: vec![7; MIB].into(), ..Default::default() };
+    let cut = framed(&message).slice(..MIB - 1000);
+    let mut calls = JoinSet::new();
+    // Twelve of 120 MiB each, below what one connection may hold.
+    for _ in 0..12 {
+        let connection = Connection::open(&server, WINDOW).await;
+        for _ in 0..120 {
+            let (mut connection, body) = (connection.clone(), unfinished(cut.clone()));
+            calls.spawn(async move {
+                let response = connection.call(PUT, body).await.unwrap();
+                super::outcome(response).await
+            });
+        }
+    }
+    // A gigabyte and what is granted fit and are never answered; the others are told at once.
+    for _ in 0..350 {
+        let (code, words) = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(code, RESOURCE_EXHAUSTED, "{words}");
+        assert!(words.contains("all connections together hold all of the 1073741824"), "{words}");
+    }
+    neighbour.served(20).await;
+    let put = PutRequest { key: "k".into(), ..Default::default() };
+    let mut other = Connection::open(&server, WINDOW).await;
+    assert_eq!(other.told(PUT, framed(&put)).await.0, 0, "a client that comes later");
+    let taken = peak(&server) - before;
+    assert!(taken < (1024 + 256) * MIB, "{} MiB", taken / MIB);
+    calls.shutdown().await;
+    let large = framed(&message);
+    assert_eq!(other.told(PUT, large).await.0, 0, "the room that has come back");
+    neighbour.leave().await;
+}
