@@ -54,6 +54,8 @@ struct State {
     total: u64,
     saved_at: u64,
     marks: VecDeque<Mark>,
+    /// The newest entry that had to go since start, with everything before it.
+    cut: Option<u64>,
     /// States that are on their way, and when the last one was not any more.
     holds: usize,
     released: Option<Instant>,
@@ -82,10 +84,18 @@ impl Retention {
         Self { state: Mutex::default(), due: Notify::new(), clock }
     }
 
-    /// Keeps the log whole for a member that is sent a state.
-    pub(crate) fn hold(&self) -> Hold<'_> {
-        self.state.lock().holds += 1;
-        Hold { retention: self }
+    /// Keeps the log whole for a member that is sent a state, and that is known afterwards to have what the
+    /// log held up to `promised`, though it may have more. Nothing if the log does not reach back so far
+    /// any more: the member would have to be sent another state. Whoever promises anew, soon, finds the
+    /// log whole.
+    pub(crate) fn hold(&self, promised: Option<u64>) -> Option<Hold<'_>> {
+        let mut state = self.state.lock();
+        if state.cut > promised {
+            state.released = Some(self.clock.now());
+            return None;
+        }
+        state.holds += 1;
+        Some(Hold { retention: self })
     }
 
     /// Notes committed entries of `bytes`, the last of them being `newest`.
@@ -111,12 +121,14 @@ impl Retention {
             return None;
         }
         let mut cut = saved.checked_sub(entries);
-        let Some(limit) = state.total.checked_sub(scaled(KEEP_BYTES)) else { return cut };
-        let may_go = |mark: &&Mark| mark.total <= limit && mark.index <= saved;
+        let limit = state.total.checked_sub(scaled(KEEP_BYTES));
+        let may_go =
+            |mark: &&Mark| limit.is_some_and(|limit| mark.total <= limit && mark.index <= saved);
         while let Some(mark) = state.marks.front().filter(may_go) {
             cut = cut.max(Some(mark.index));
             state.marks.pop_front();
         }
+        state.cut = state.cut.max(cut);
         cut
     }
 
@@ -172,7 +184,7 @@ mod tests {
         let entry = |index| LogId::new_term_index(1, index);
         retention.committed(entry(0), MARK_BYTES);
         assert_eq!(retention.cut(20, 10), Some(10));
-        let (one, two) = (retention.hold(), retention.hold());
+        let (one, two) = (retention.hold(Some(10)).unwrap(), retention.hold(Some(11)).unwrap());
         drop(one);
         assert_eq!(retention.cut(30, 10), None);
         drop(two);
@@ -180,5 +192,17 @@ mod tests {
         assert!(!retention.state.lock().is_held(Clock.now() + AFTERWARDS));
         retention.committed(entry(1), MOST_BYTES);
         assert_eq!(retention.cut(30, 10), Some(20));
+    }
+
+    /// A state that was promised before the log was cut behind it would be sent for nothing.
+    #[test]
+    fn a_log_that_was_cut_too_far_is_held_for_the_next_promise() {
+        let retention = Retention::new(Clock);
+        assert!(retention.hold(None).is_some());
+        retention.state.lock().released = None;
+        assert_eq!(retention.cut(30, 10), Some(20));
+        assert!(retention.hold(None).is_none() && retention.hold(Some(19)).is_none());
+        assert_eq!(retention.cut(40, 10), None);
+        assert!(retention.hold(Some(20)).is_some());
     }
 }

@@ -264,11 +264,12 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
     async fn full_snapshot(
         &mut self,
         vote: Vote,
-        _snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
+        snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        self.send_state(vote, cancel).await
+        let promised = snapshot.meta.last_log_id.map(|last| last.index);
+        self.send_state(vote, promised, cancel).await
     }
 
     async fn transfer_leader(

@@ -1,7 +1,9 @@
 //! Sending the state to a member that lacks more than the log still holds.
 //!
-//! The state goes as it is when the transfer begins, which is what the log promised or newer. A
-//! connection that breaks is made again and goes on with the piece the receiver lacks.
+//! The state goes as it is when the transfer begins, which is what the log promised or newer. The core
+//! believes the promise afterwards; if the log was cut behind it before the receiver answered, nothing is
+//! sent, and the core promises anew. A connection that breaks is made again and goes on with the piece the
+//! receiver lacks.
 
 use std::future::Future;
 use std::pin::pin;
@@ -41,24 +43,26 @@ const VERDICT: Duration = Duration::from_secs(600);
 type Sent = Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>>;
 
 impl ToPeer {
-    /// Sends the whole state, until it is installed, refused or no longer wanted.
+    /// Sends the whole state, which has at least what the log held up to `promised`, until it is installed,
+    /// refused or no longer wanted.
     pub(super) async fn send_state(
         &self,
         vote: Vote,
+        promised: Option<u64>,
         cancel: impl Future<Output = ReplicationClosed>,
     ) -> Sent {
         let mut cancel = pin!(cancel);
         tokio::select! {
-            sent = self.insist(vote) => sent,
+            sent = self.insist(vote, promised) => sent,
             closed = &mut cancel => Err(StreamingError::Closed(closed)),
         }
     }
 
-    async fn insist(&self, vote: Vote) -> Sent {
+    async fn insist(&self, vote: Vote, promised: Option<u64>) -> Sent {
         let (to, began) = (self.target(), self.network.shared.clock.now());
         let sending = self.network.links.metrics().sending.begin(to);
-        let mut transfer =
-            Transfer { number: self.network.next_transfer(), image: None, held: None };
+        let number = self.network.next_transfer();
+        let mut transfer = Transfer { number, promised, image: None, held: None };
         for attempt in 1.. {
             match self.attempt(&mut transfer, vote).await {
                 Ok(vote) => {
@@ -130,7 +134,10 @@ impl ToPeer {
         if let Some(image) = &transfer.image {
             return Ok(image.clone());
         }
-        transfer.held = Some(self.network.shared.retention.hold());
+        let Some(held) = self.network.shared.retention.hold(transfer.promised) else {
+            return Err(self.unreachable("the log was cut behind the state that was to be sent"));
+        };
+        transfer.held = Some(held);
         let (reply, taken) = oneshot::channel();
         let gone = || self.unreachable("the apply thread has ended");
         self.network.work.send(Work::Image(reply)).await.map_err(|_| gone())?;
@@ -144,6 +151,7 @@ impl ToPeer {
 /// One state on its way to one member.
 struct Transfer<'a> {
     number: u64,
+    promised: Option<u64>,
     image: Option<Image>,
     /// What has happened since is in the log, and stays there.
     held: Option<Hold<'a>>,

@@ -10,6 +10,7 @@ use super::client::{Acknowledged, Told, name, number};
 use super::member::Running;
 use super::operation::{Operation, Value};
 use crate::state::reader::Limits;
+use crate::types::ids::MemberId;
 use crate::types::range::KeyRange;
 
 /// A change of a key: when, which, and to what.
@@ -27,6 +28,20 @@ pub(super) fn members(members: &[Arc<Running>]) -> Result<(), String> {
         let other = facts(member);
         if other != first {
             return Err(format!("member 0 holds {first:?}\nmember {place} holds {other:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// All members know the same voters, and nobody besides.
+pub(super) fn voters(members: &[Arc<Running>], mut all: Vec<MemberId>) -> Result<(), String> {
+    all.sort_unstable();
+    for member in members {
+        let known = member.node.members();
+        let mut ids: Vec<MemberId> = known.iter().map(|member| member.id).collect();
+        ids.sort_unstable();
+        if ids != all || member.is_between() || known.iter().any(|member| member.is_learner) {
+            return Err(format!("members are {all:?}, but one knows {known:?}"));
         }
     }
     Ok(())

@@ -24,9 +24,10 @@ enum Trouble {
     LeadershipMoves,
     LeaderStops,
     MemberLeaves,
+    MemberIsReplaced,
 }
 
-const ALL: [Trouble; 15] = [
+const ALL: [Trouble; 16] = [
     Trouble::OneDies,
     Trouble::LeaderDies,
     Trouble::MajorityDies,
@@ -42,6 +43,20 @@ const ALL: [Trouble; 15] = [
     Trouble::LeadershipMoves,
     Trouble::LeaderStops,
     Trouble::MemberLeaves,
+    Trouble::MemberIsReplaced,
+];
+
+/// What happens in the middle of a replacement.
+const MEANWHILE: [Trouble; 9] = [
+    Trouble::OneDies,
+    Trouble::LeaderDies,
+    Trouble::MajorityDies,
+    Trouble::AllDie,
+    Trouble::LeaderIsCutOff,
+    Trouble::LeaderIsMute,
+    Trouble::NetworkIsSplit,
+    Trouble::LeadershipMoves,
+    Trouble::LeaderStops,
 ];
 
 const BAD_WEATHER: Weather = Weather { delay: (0, 40), loss: 30 };
@@ -55,26 +70,34 @@ impl Cluster {
             let trouble = self.world.pick(&ALL);
             self.world.note(format_args!("trouble: {trouble:?}"));
             self.begin(trouble).await;
+            let is_replacement = matches!(trouble, Trouble::MemberIsReplaced);
+            if is_replacement && self.world.chance(600) && self.is_between().await {
+                let trouble = self.world.pick(&MEANWHILE);
+                self.world.note(format_args!("trouble meanwhile: {trouble:?}"));
+                self.begin(trouble).await;
+            }
             self.pause(20, 400).await;
         }
         self.pause(0, 1200).await;
         self.world.note(format_args!("the trouble is over"));
         self.heal();
         self.start_all().await;
+        self.finish_exchange().await;
         self.replace_leavers().await;
     }
 
     async fn begin(&mut self, trouble: Trouble) {
-        let count = self.slots.len();
-        let chosen = self.world.below(count);
+        let places = self.places();
+        let (count, first) = (places.len(), self.world.below(places.len()));
+        let chosen = places[first];
         let leader = self.leader().unwrap_or(chosen);
         match trouble {
             Trouble::OneDies => self.die(chosen).await,
             Trouble::LeaderDies => self.die(leader).await,
             Trouble::MajorityDies => {
-                self.all_die((0..=count / 2).map(|place| (chosen + place) % count)).await;
+                self.all_die((0..=count / 2).map(|next| places[(first + next) % count])).await;
             }
-            Trouble::AllDie => self.all_die(0..count).await,
+            Trouble::AllDie => self.all_die(places.into_iter()).await,
             Trouble::DiesAgainAndAgain => {
                 for _ in 0..3 {
                     self.die(chosen).await;
@@ -92,35 +115,42 @@ impl Cluster {
             Trouble::LeaderIsMute => {
                 self.others(leader).into_iter().for_each(|other| self.network.cut(leader, other));
             }
-            Trouble::WaysAreCut => {
-                for from in 0..count {
-                    for to in self.others(from) {
-                        if self.world.chance(300) {
-                            self.network.cut(from, to);
-                        }
-                    }
-                }
-            }
-            Trouble::NetworkIsSplit => {
-                let split = 1 + self.world.below(count - 1);
-                for one in 0..split {
-                    (split..count).for_each(|other| {
-                        self.part((chosen + one) % count, (chosen + other) % count)
-                    });
-                }
-            }
+            Trouble::WaysAreCut => self.cut_ways(),
+            Trouble::NetworkIsSplit => self.split(first),
             Trouble::LeadershipMoves => self.move_leader(leader, chosen).await,
             Trouble::LeaderStops => self.stop(leader).await,
             Trouble::MemberLeaves => self.ask_to_leave(chosen),
+            Trouble::MemberIsReplaced => self.ask_to_replace(chosen).await,
             Trouble::NetworkIsBad => self.network.set_weather(BAD_WEATHER),
-            Trouble::DiskIsSlow => *self.slots[chosen].pace.lock() = SLOW_DISK,
+            Trouble::DiskIsSlow => *self.slots[&chosen].pace.lock() = SLOW_DISK,
+        }
+    }
+
+    /// Some ways, each in one direction.
+    fn cut_ways(&self) {
+        for from in self.places() {
+            for to in self.others(from) {
+                if self.world.chance(300) {
+                    self.network.cut(from, to);
+                }
+            }
+        }
+    }
+
+    /// Neighbours from the `first` on, and the others.
+    fn split(&self, first: usize) {
+        let mut places = self.places();
+        places.rotate_left(first);
+        let (one, other) = places.split_at(1 + self.world.below(places.len() - 1));
+        for near in one {
+            other.iter().for_each(|far| self.part(*near, *far));
         }
     }
 
     /// One member hands leadership to another, or gives up.
     async fn move_leader(&self, from: usize, to: usize) {
         if let Some(running) = self.running(from) {
-            let moved = running.node.move_leader(self.slots[to].id);
+            let moved = running.node.move_leader(self.slots[&to].id);
             let moved = tokio::time::timeout(2 * ELECTION, moved).await;
             self.world.note(format_args!("leadership moves from {from} to {to}: {moved:?}"));
         }
@@ -163,13 +193,13 @@ impl Cluster {
     }
 
     pub(super) fn others(&self, place: usize) -> Vec<usize> {
-        (0..self.slots.len()).filter(|other| *other != place).collect()
+        self.places().into_iter().filter(|other| *other != place).collect()
     }
 
     /// No more trouble for those that live.
     fn heal(&self) {
         self.network.heal();
-        self.slots.iter().for_each(|slot| *slot.pace.lock() = Pace::FAST);
+        self.slots.values().for_each(|slot| *slot.pace.lock() = Pace::FAST);
     }
 
     pub(super) async fn pause(&self, from: usize, to: usize) {

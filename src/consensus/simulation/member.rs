@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::disk::SimDisk;
 use super::network::{Network, Road, address};
+use super::run::Cluster;
 use super::state_folder::{self, Safe};
 use super::world::World;
 use super::{Terms, durable};
@@ -85,28 +86,27 @@ pub(super) enum Death {
 }
 
 /// The id of the member that founds the cluster at a place.
-fn founder(place: usize) -> MemberId {
+pub(super) fn founder(place: usize) -> MemberId {
     MemberId(0x1000 + place as u64)
 }
 
 impl Slot {
-    pub(super) fn new(
-        world: &Arc<World>,
-        network: &Arc<Network>,
-        terms: &Arc<Terms>,
+    /// A place in a cluster, and who lives there: one of so many `founders`, or one that joins.
+    pub(super) fn of(
+        cluster: &Cluster,
         place: usize,
-        founders: usize,
-        folder: &Path,
+        id: MemberId,
+        founders: Option<usize>,
     ) -> Self {
         Self {
-            world: Arc::clone(world),
-            network: Arc::clone(network),
-            terms: Arc::clone(terms),
+            world: Arc::clone(&cluster.world),
+            network: Arc::clone(&cluster.network),
+            terms: Arc::clone(&cluster.terms),
             place,
-            id: founder(place),
-            founders: Some(founders),
-            disk: SimDisk::new(world, place),
-            folder: folder.join(format!("{place}-0")),
+            id,
+            founders,
+            disk: SimDisk::new(&cluster.world, place),
+            folder: cluster.folder.join(format!("{place}-0")),
             lives: 0,
             pace: Arc::new(Mutex::new(Pace::FAST)),
         }
@@ -267,6 +267,12 @@ impl Running {
     /// Whether its log is being written.
     pub(super) fn is_writing(&self) -> bool {
         self.stepper.lock().is_writing()
+    }
+
+    /// Whether it knows of two configurations that both hold.
+    pub(super) fn is_between(&self) -> bool {
+        let server = self.node.core.server_metrics();
+        server.borrow_watched().membership_config.membership().get_joint_config().len() > 1
     }
 
     /// Ends everything in order.

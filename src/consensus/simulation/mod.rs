@@ -14,6 +14,7 @@
 //! | `client.rs` | what clients do and are told |
 //! | `faults.rs` | what goes wrong |
 //! | `replacement.rs` | members that leave and others that come in their places |
+//! | `exchange.rs` | members that take the place of others in one step |
 //! | `run.rs`, `check.rs` | one seed, and what must be true of it |
 
 #[path = "../../../tests/it/cluster/linearizability/checker.rs"]
@@ -26,6 +27,7 @@ mod child;
 mod client;
 mod disk;
 mod durable;
+mod exchange;
 mod faults;
 mod member;
 mod network;

@@ -1,7 +1,7 @@
 //! One seed: a cluster, its clients, its troubles, and the look at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 
 use super::check;
 use super::client::{Clients, Members, PATIENCE};
-use super::member::{Death, ELECTION, Running, Slot};
+use super::exchange::Exchange;
+use super::member::{Death, ELECTION, Running, Slot, founder};
 use super::network::Network;
 use super::terms::Terms;
 use super::world::World;
@@ -27,11 +28,17 @@ const SAME: Duration = Duration::from_secs(20);
 pub(super) struct Cluster {
     pub(super) world: Arc<World>,
     pub(super) network: Arc<Network>,
-    pub(super) slots: Vec<Slot>,
+    /// Who lives where.
+    pub(super) slots: BTreeMap<usize, Slot>,
+    /// Places so far; a member that replaces another one in one step has a new one.
+    pub(super) places: usize,
     pub(super) owner: Supervisor,
     /// Places whose members are to leave the cluster.
     pub(super) leavers: BTreeSet<usize>,
-    terms: Arc<Terms>,
+    /// Members that are to be exchanged.
+    pub(super) exchange: Option<Exchange>,
+    pub(super) folder: PathBuf,
+    pub(super) terms: Arc<Terms>,
     members: Members,
 }
 
@@ -71,6 +78,7 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
     let members = cluster.same().await?;
     let told = std::mem::take(&mut *clients.told.lock());
     check::members(&members)?;
+    check::voters(&members, cluster.slots.values().map(|slot| slot.id).collect())?;
     check::told(&told, &members)?;
     world.count("operations", told.operations.len());
     world.count("acknowledged", told.acknowledged.len());
@@ -85,16 +93,28 @@ impl Cluster {
     fn new(world: &Arc<World>, count: usize, folder: &Path) -> Self {
         let network = Arc::new(Network::new(world));
         let terms = Arc::new(Terms::new(world));
-        let slot = |place| Slot::new(world, &network, &terms, place, count, folder);
-        Self {
-            slots: (0..count).map(slot).collect(),
+        let mut cluster = Self {
+            slots: BTreeMap::new(),
+            places: count,
             world: Arc::clone(world),
             network,
             terms,
             members: Arc::new(Mutex::new(BTreeMap::new())),
             owner: Supervisor::new(),
             leavers: BTreeSet::new(),
+            exchange: None,
+            folder: folder.to_owned(),
+        };
+        for place in 0..count {
+            let slot = Slot::of(&cluster, place, founder(place), Some(count));
+            cluster.slots.insert(place, slot);
         }
+        cluster
+    }
+
+    /// Where somebody lives.
+    pub(super) fn places(&self) -> Vec<usize> {
+        self.slots.keys().copied().collect()
     }
 
     /// Starts a member unless it runs.
@@ -102,7 +122,7 @@ impl Cluster {
         if self.members.lock().contains_key(&place) {
             return;
         }
-        let running = match self.slots[place].start().await {
+        let running = match self.slots[&place].start().await {
             Ok(running) => running,
             Err(error) => {
                 self.world.fail(format!("member {place} does not start: {error}"));
@@ -121,7 +141,7 @@ impl Cluster {
     }
 
     pub(super) async fn start_all(&self) {
-        for place in 0..self.slots.len() {
+        for place in self.places() {
             self.start(place).await;
         }
     }
@@ -129,8 +149,8 @@ impl Cluster {
     /// Ends a member if it runs.
     pub(super) fn crash(&mut self, place: usize, death: Death) {
         let running = self.members.lock().remove(&place);
-        if let Some(running) = running {
-            self.slots[place].crash(&running, death);
+        if let (Some(running), Some(slot)) = (running, self.slots.get_mut(&place)) {
+            slot.crash(&running, death);
         }
     }
 

@@ -6,4 +6,6 @@ mod faults;
 mod linearizability;
 mod membership;
 mod metrics;
+mod peer_port;
+mod peer_tls;
 mod tutorial;

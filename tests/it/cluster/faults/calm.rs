@@ -1,7 +1,12 @@
 //! Troubles of one member that are no reason for an election.
 
+use std::time::Duration;
+
+use etcd::types::clock::Clock;
+
 use super::disk::on_slow_disks;
 use super::{Trial, last, others};
+use crate::support::cluster::requests::put;
 use crate::support::cluster::{Cluster, Plan};
 
 /// Milliseconds; long enough that a loaded machine alone makes no election.
@@ -54,4 +59,37 @@ async fn a_follower_on_a_slow_disk_makes_no_election() {
         })
         .await;
     assert_eq!(reign(&trial.cluster).await, before);
+}
+
+/// How long the slowest of some writes takes through members that are there.
+async fn slowest(cluster: &Cluster, members: &[usize]) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for number in 0..40 {
+        for member in members {
+            let began = Clock.now();
+            put(&cluster.members[*member].client, "quick", &number.to_string()).await;
+            slowest = slowest.max(began.elapsed());
+        }
+    }
+    slowest
+}
+
+/// Whoever waited for the third would wait for as long as it takes to give a connection up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_dead_or_silent_delays_nobody() {
+    let mut cluster = Cluster::start(Plan::of(3).on_a_network().paced(100, ELECTION)).await;
+    let silent = cluster.follower().await;
+    let rest = others(&cluster, silent);
+    let limit = Duration::from_millis(u64::from(ELECTION));
+    cluster.pause(silent);
+    let paused = slowest(&cluster, &rest).await;
+    cluster.resume(silent);
+    cluster.network().part(&[silent], &rest);
+    let cut = slowest(&cluster, &rest).await;
+    cluster.network().heal();
+    cluster.kill(silent);
+    let dead = slowest(&cluster, &rest).await;
+    assert!([paused, cut, dead].iter().all(|took| *took < limit), "{paused:?} {cut:?} {dead:?}");
+    cluster.restart(silent).await;
+    cluster.same_everywhere().await;
 }

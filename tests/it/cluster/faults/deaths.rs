@@ -1,6 +1,7 @@
 //! Processes that end, with and without warning.
 
 use super::{Trial, others, rounds};
+use crate::support::cluster::requests::move_leader;
 use crate::support::cluster::{Cluster, Plan};
 
 /// Writes that must go on while a minority is away.
@@ -62,6 +63,25 @@ async fn members_restarted_one_after_the_other_interrupt_nobody_for_long() {
                     cluster.stop(place);
                     workload.progress(MEANWHILE).await;
                     cluster.restart(place).await;
+                }
+            })
+            .await;
+    }
+}
+
+/// A leader that hands over, as one does that stops, is missed by nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_that_moves_interrupts_nobody_for_long() {
+    let mut trial = Trial::start(Plan::of(3)).await;
+    for _ in 0..rounds() {
+        trial
+            .endures("move-leader", async |cluster, workload, _| {
+                for _ in 0..3 {
+                    let (leader, next) = (cluster.leader().await, cluster.follower().await);
+                    let target = cluster.id(next).await;
+                    move_leader(&cluster.members[leader].client, target).await.unwrap();
+                    assert_eq!(cluster.leader().await, next);
+                    workload.progress(MEANWHILE).await;
                 }
             })
             .await;

@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
-use super::Trial;
+use super::{Trial, others, rounds};
 use crate::durability::shim;
 use crate::support::cluster::{Cluster, Plan};
+use crate::support::http;
 use crate::support::process::Process;
 use crate::support::server::Kind;
+use crate::support::wait::eventually;
 
 /// The plan with every member on the preloaded disk, whose rules are the file `rules` in its folder;
 /// `None` for programs that do without the C library, which stands between them and the disk.
@@ -32,7 +34,8 @@ fn syncs_by_name(program: &[u8]) -> bool {
 async fn slow_disks_lose_nothing() {
     let Some(plan) = on_slow_disks(Plan::of(3)) else { return };
     let mut trial = Trial::start(plan).await;
-    for (name, leads) in [("slow-leader", true), ("slow-follower", false)] {
+    let kinds = [("slow-leader", true), ("slow-follower", false)];
+    for (name, leads) in kinds.into_iter().cycle().take(2 * rounds()) {
         trial
             .endures(name, async |cluster, workload, random| {
                 let leader = cluster.leader().await;
@@ -41,6 +44,32 @@ async fn slow_disks_lose_nothing() {
                 std::fs::write(&rules, format!("sync .wal slow {}", 50 + random.below(400)))
                     .unwrap();
                 workload.progress(30).await;
+                std::fs::remove_file(&rules).unwrap();
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_stalls_is_replaced_and_says_so() {
+    let Some(plan) = on_slow_disks(Plan::of(3)) else { return };
+    let mut trial = Trial::start(plan).await;
+    for _ in 0..rounds() {
+        trial
+            .endures("stalled-leader", async |cluster, workload, _| {
+                let slow = cluster.leader().await;
+                let member = &cluster.members[slow];
+                let rules = member.home().join("rules");
+                let stall = 3 * cluster.election_timeout().as_millis();
+                std::fs::write(&rules, format!("sync .wal slow {stall}")).unwrap();
+                let rest = others(cluster, slow);
+                cluster.leader_of(&rest).await;
+                workload.progress(40).await;
+                let health = eventually("a bad health", || {
+                    let answer = http::request(&member.client_address(), "GET", "/health");
+                    (answer.status == 503).then_some(answer.body)
+                });
+                assert!(health.contains("DISK SLOW") || health.contains("NO LEADER"), "{health}");
                 std::fs::remove_file(&rules).unwrap();
             })
             .await;
@@ -102,14 +131,16 @@ async fn a_full_disk_of_one_member_stops_nobody_else() {
         cluster.wait_ready(place).await;
     }
     let mut trial = Trial::of(cluster);
-    trial
-        .endures("full-disk", async |cluster, workload, _| {
-            let ballast = disk.fill();
-            workload.progress(60).await;
-            std::fs::remove_file(ballast).unwrap();
-            if cluster.members[2].process.as_mut().unwrap().has_ended() {
-                cluster.restart(2).await;
-            }
-        })
-        .await;
+    for _ in 0..rounds() {
+        trial
+            .endures("full-disk", async |cluster, workload, _| {
+                let ballast = disk.fill();
+                workload.progress(60).await;
+                std::fs::remove_file(ballast).unwrap();
+                if cluster.members[2].process.as_mut().unwrap().has_ended() {
+                    cluster.restart(2).await;
+                }
+            })
+            .await;
+    }
 }

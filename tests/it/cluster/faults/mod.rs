@@ -86,6 +86,6 @@ async fn last(milliseconds: u64) {
 }
 
 /// The members besides one.
-fn others(cluster: &Cluster, one: usize) -> Vec<usize> {
+pub(super) fn others(cluster: &Cluster, one: usize) -> Vec<usize> {
     (0..cluster.members.len()).filter(|place| *place != one).collect()
 }

@@ -76,6 +76,22 @@ async fn a_leader_heard_or_hearing_only_one_way_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_break_are_made_again() {
+    let mut trial = Trial::start(Plan::of(3).on_a_network().with_mutual_tls()).await;
+    for _ in 0..rounds() {
+        trial
+            .endures("broken-connections", async |cluster, workload, random| {
+                for _ in 0..5 {
+                    cluster.network().break_connections();
+                    workload.progress(10).await;
+                    last(random.below(300)).await;
+                }
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delay_and_loss_make_it_slow_and_nothing_else() {
     let mut trial = Trial::start(Plan::of(3).on_a_network()).await;
     let delay = Path {

@@ -37,6 +37,9 @@ async fn a_list_that_cannot_be_is_refused() {
         &flags(&elsewhere, "new"),
         "but missing from --initial-advertise-peer-urls",
     );
+    let mut more = flags(&format!("{own},{other}"), "new");
+    more.push(format!("--initial-advertise-peer-urls={url},http://127.0.0.1:1"));
+    refuses(&mut cluster, 0, &more, "but missing from --initial-cluster=");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,6 +68,21 @@ async fn joining_needs_a_cluster_that_expects_it() {
     );
     cluster.restart(added.place).await;
     put(&cluster.members[added.place].client, "joined", "1").await;
+}
+
+/// It would vote again in terms in which it has voted; it comes back by being removed and added.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_data_founds_nothing_again() {
+    let mut cluster = Cluster::start(Plan::of(3)).await;
+    let lost = cluster.follower().await;
+    let id = cluster.id(lost).await;
+    cluster.stop(lost);
+    std::fs::remove_dir_all(cluster.members[lost].data()).unwrap();
+    let founding = cluster.members[lost].bootstrap.clone();
+    let words = format!("member {id:x} has already been bootstrapped");
+    refuses(&mut cluster, lost, &founding, &words);
+    let leader = cluster.leader().await;
+    put(&cluster.members[leader].client, "still", "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use tonic::Code;
 
 use super::{promote, told};
 use crate::support::cluster::requests::{move_leader, put, refusal};
-use crate::support::cluster::{Cluster, Plan, accepted};
+use crate::support::cluster::{Cluster, Plan, accepted, add};
 use crate::support::wait::comes_true;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,4 +50,17 @@ async fn a_learner_gets_a_vote_once_it_has_caught_up() {
     cluster.kill(leader);
     cluster.leader().await;
     put(&cluster.members[follower].client, "three of four", "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_as_many_learners_as_the_flag_says() {
+    let plan = Plan::of(1).flags(&["--experimental-max-learners=2"]);
+    let mut cluster = Cluster::start(plan).await;
+    for _ in 0..2 {
+        cluster.add(0, true).await;
+    }
+    let many = add(&cluster.client(0), &["http://127.0.0.1:1"], true).await;
+    let words = "too many learner members in cluster";
+    assert_eq!(refusal(many), told(Code::FailedPrecondition, words));
+    assert_eq!(cluster.list(0).await.len(), 3);
 }

@@ -52,6 +52,7 @@ pub(crate) struct Member {
     pub(super) addresses: Addresses,
     home: PathBuf,
     scheme: &'static str,
+    peer_scheme: &'static str,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -65,7 +66,8 @@ impl Member {
         addresses: Addresses,
     ) -> Self {
         std::fs::create_dir(&home).unwrap();
-        let scheme = if pki.is_some() { "https" } else { "http" };
+        let scheme = if plan.tls { "https" } else { "http" };
+        let peer_scheme = if plan.peer_tls { "https" } else { "http" };
         let mut flags = vec![
             format!("--heartbeat-interval={}", plan.heartbeat),
             format!("--election-timeout={}", plan.election),
@@ -92,6 +94,7 @@ impl Member {
             addresses,
             home,
             scheme,
+            peer_scheme,
             flags,
             environment,
         }
@@ -119,7 +122,7 @@ impl Member {
 
     /// URL for other members.
     pub(crate) fn peer_url(&self) -> String {
-        format!("{}://{}", self.scheme, self.addresses.advertised)
+        format!("{}://{}", self.peer_scheme, self.addresses.advertised)
     }
 
     /// Listens for other members somewhere else from the next start on, and tells the URL.
@@ -162,7 +165,7 @@ impl Member {
             format!("--data-dir={}", self.data().display()),
             format!("--listen-client-urls={}", self.client_url()),
             format!("--advertise-client-urls={}", self.client_url()),
-            format!("--listen-peer-urls={}://{}", self.scheme, self.addresses.peer),
+            format!("--listen-peer-urls={}://{}", self.peer_scheme, self.addresses.peer),
             format!("--initial-advertise-peer-urls={}", self.peer_url()),
         ];
         let once = once.iter().map(ToString::to_string);

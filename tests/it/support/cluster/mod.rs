@@ -198,6 +198,14 @@ impl Cluster {
         self.network.as_ref().unwrap()
     }
 
+    /// The certificates of the members.
+    ///
+    /// # Panics
+    /// When the plan has none.
+    pub(crate) fn pki(&self) -> &Pki {
+        self.pki.as_ref().unwrap()
+    }
+
     /// A client of one member.
     pub(crate) fn client(&self, member: usize) -> Client {
         self.members[member].client.clone()

@@ -61,6 +61,7 @@ impl Rules {
 /// The proxies of a cluster and what they do.
 pub(crate) struct Network {
     rules: watch::Sender<Rules>,
+    broken: watch::Sender<()>,
     processes: Arc<Mutex<BTreeMap<usize, u32>>>,
     proxies: JoinSet<()>,
 }
@@ -69,6 +70,7 @@ impl Network {
     pub(super) fn new() -> Self {
         Self {
             rules: watch::Sender::new(Rules::default()),
+            broken: watch::Sender::new(()),
             processes: Arc::default(),
             proxies: JoinSet::new(),
         }
@@ -79,6 +81,7 @@ impl Network {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let (rules, processes) = (self.rules.subscribe(), Arc::clone(&self.processes));
+        let broken = self.broken.clone();
         self.proxies.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
@@ -88,7 +91,13 @@ impl Network {
                 };
                 let Ok((stream, _)) = accepted else { continue };
                 let link = Link { to: member, target, rules: rules.clone() };
-                connections.spawn(link.serve(stream, Arc::clone(&processes)));
+                let (mut broken, processes) = (broken.subscribe(), Arc::clone(&processes));
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = link.serve(stream, processes) => {}
+                        _ = broken.changed() => {}
+                    }
+                });
             }
         });
     }
@@ -114,6 +123,11 @@ impl Network {
             self.cut(a, b);
             self.cut(b, a);
         }
+    }
+
+    /// Breaks every connection there is; new ones are let through.
+    pub(crate) fn break_connections(&self) {
+        self.broken.send_replace(());
     }
 
     /// Makes every path such.

@@ -1,10 +1,18 @@
 //! What a cluster is to be like.
 
+/// Milliseconds until silence makes an election: half a second, or `ETCD_FAULT_ELECTION` where the machine
+/// has other things to do.
+fn election() -> u32 {
+    let asked = std::env::var("ETCD_FAULT_ELECTION").ok();
+    asked.map_or(500, |text| text.parse().unwrap())
+}
+
 /// How many members, how they talk, how they are paced.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(super) size: usize,
     pub(super) tls: bool,
+    pub(super) peer_tls: bool,
     pub(super) proxied: bool,
     pub(super) inside: bool,
     pub(super) heartbeat: u32,
@@ -20,10 +28,11 @@ impl Plan {
         Self {
             size,
             tls: false,
+            peer_tls: false,
             proxied: false,
             inside: false,
-            heartbeat: 50,
-            election: 500,
+            heartbeat: election() / 10,
+            election: election(),
             token: "test-cluster".to_owned(),
             flags: Vec::new(),
             environment: Vec::new(),
@@ -32,7 +41,12 @@ impl Plan {
 
     /// Certificates on both sides, for clients and between members.
     pub(crate) fn with_mutual_tls(self) -> Self {
-        Self { tls: true, ..self }
+        Self { tls: true, peer_tls: true, ..self }
+    }
+
+    /// TLS between members only, with whatever certificates the flags say.
+    pub(crate) fn encrypted_among_members(self) -> Self {
+        Self { peer_tls: true, ..self }
     }
 
     /// Members are no processes but threads of this one. They cannot be killed or paused: where a test
