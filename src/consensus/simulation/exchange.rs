@@ -106,7 +106,10 @@ impl Cluster {
             let votes = |member: &Member| member.id == takes && !member.is_learner;
             members.iter().any(votes) && members.iter().all(|member| member.id != leaves)
         };
-        while !self.others(old).into_iter().all(|place| self.knows(place, done)) {
+        // Whoever is to leave may be gone, and hear nothing any more.
+        let mut others = self.others(old);
+        others.retain(|place| !self.leavers.contains(place));
+        while !others.iter().all(|place| self.knows(*place, done)) {
             tokio::time::sleep(AGAIN).await;
         }
         self.crash(old, Death::Process);
