@@ -1,7 +1,7 @@
 //! The peer port: what it tells whoever asks, and whom it listens to.
 
 use etcd::proto::peer::raft_client::RaftClient;
-use etcd::proto::peer::{VoteRecord, VoteRequest};
+use etcd::proto::peer::{ProposeRequest, VoteRecord, VoteRequest};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
@@ -50,11 +50,19 @@ async fn it_tells_who_belongs_to_the_cluster_and_how_its_member_is() {
     }
 }
 
+/// More than any member says to another at once.
+const ENDLESS: usize = 64 << 20;
+/// A term no cluster of a test comes to by itself.
+const TERM: u64 = 1_000;
+
+async fn connected(address: &str) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
 /// Somebody on the peer port who wants to be elected, with these words about himself.
 async fn stands(address: &str, words: &[(&'static str, String)]) -> (Code, String) {
-    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
-    let mut client = RaftClient::new(channel.connect().await.unwrap());
-    let vote = Some(VoteRecord { term: 1_000, candidate: 1, committed: false });
+    let mut client = RaftClient::new(connected(address).await);
+    let vote = Some(VoteRecord { term: TERM, candidate: 1, committed: false });
     let mut request = Request::new(VoteRequest { vote, ..VoteRequest::default() });
     for (name, value) in words {
         request.metadata_mut().insert(*name, value.parse().unwrap());
@@ -66,7 +74,7 @@ async fn stands(address: &str, words: &[(&'static str, String)]) -> (Code, Strin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_no_member_is_told_why_and_changes_nothing() {
     let cluster = Cluster::start(Plan::of(3)).await;
-    let (term, leader) = (cluster.term().await, cluster.leader().await);
+    let leader = cluster.leader().await;
     let header = cluster.status(leader).await.header.unwrap();
     let (to, other) = (header.member_id, cluster.id((leader + 1) % 3).await);
     let words = |cluster: u64, to: u64, protocol: &str| {
@@ -89,6 +97,9 @@ async fn whoever_is_no_member_is_told_why_and_changes_nothing() {
     }
     let silent = stands(&address, &[]).await;
     assert_eq!(silent.1, "incompatible version: not a member's call");
+    let mut client = RaftClient::new(connected(&address).await);
+    let endless = ProposeRequest { record: vec![0; ENDLESS].into() };
+    assert_eq!(client.propose(endless).await.unwrap_err().code(), Code::OutOfRange);
     put(&cluster.members[leader].client, "still", "1").await;
-    assert_eq!((cluster.term().await, cluster.leader().await), (term, leader));
+    assert!(cluster.term().await < TERM);
 }

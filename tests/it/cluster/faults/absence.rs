@@ -19,7 +19,7 @@ const MISSED: usize = 250;
 const LARGE: usize = 48;
 const SLOW: Duration = Duration::from_millis(150);
 /// How late the receiver hears that a state comes; the others write more meanwhile than the log then keeps.
-const LATE: Duration = Duration::from_millis(600);
+const LATE: Duration = Duration::from_millis(250);
 /// Bytes of the state after which the receiver has some of it, wherever the others are.
 const MIDDLE: f64 = (16 << 20) as f64;
 

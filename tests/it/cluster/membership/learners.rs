@@ -54,7 +54,7 @@ async fn a_learner_gets_a_vote_once_it_has_caught_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_as_many_learners_as_the_flag_says() {
-    let plan = Plan::of(1).flags(&["--experimental-max-learners=2"]);
+    let plan = Plan::of(1).flags(&["--max-learners=2"]);
     let mut cluster = Cluster::start(plan).await;
     for _ in 0..2 {
         cluster.add(0, true).await;
