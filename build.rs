@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "etcdserverpb.AuthenticateRequest",
         "etcdserverpb.AuthUserAddRequest",
         "etcdserverpb.AuthUserChangePasswordRequest",
+        "etcdserverpb.AuthenticateResponse",
+        "internal.Authenticate",
         "enrol.Token",
         "enrol.Credential",
     ];

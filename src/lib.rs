@@ -11,7 +11,7 @@
 //! | 5 | [`consensus`] the only room that says openraft |
 //! | 4 | [`watch`] reads history and fans it out; [`client`] small gRPC client |
 //! | 3 | [`state`] the replicated state machine |
-//! | 2 | [`transport`] sockets and TLS; [`storage`] bytes on disk; [`certs`] certificates |
+//! | 2 | [`transport`] sockets and TLS; [`storage`] bytes on disk; [`certs`] certificates; [`tokens`] passwords and tokens |
 //! | 1 | [`config`], [`tasks`], [`systemd`], [`telemetry`], [`failpoint`] where tests let a process die |
 //! | 0 | [`types`], [`proto`] |
 //!
@@ -38,6 +38,7 @@ pub mod storage;
 pub mod systemd;
 pub mod tasks;
 pub mod telemetry;
+pub mod tokens;
 pub mod transport;
 pub mod types;
 pub mod upkeep;

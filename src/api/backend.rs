@@ -1,5 +1,6 @@
 //! Everything a handler may ask.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -12,6 +13,7 @@ use crate::proto::etcdserverpb::{AlarmType, Member};
 use crate::state::Reader;
 use crate::state::reader::Hash;
 use crate::telemetry::metrics::Registry;
+use crate::tokens::{Passwords, Provider};
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
 use crate::upkeep::{Comparing, DiskWatch, Lessor, Passing};
 use crate::watch::Hub;
@@ -87,6 +89,13 @@ pub struct Backend {
     pub comparing: Comparing,
     /// Revocation lists on their way.
     pub passing: Passing,
+    /// Which tokens are given out and taken.
+    pub provider: Provider,
+    /// Passwords.
+    pub passwords: Arc<Passwords>,
+    /// Whether the common name of a client's certificate is the name of a user: where certificates are
+    /// demanded.
+    pub certificates_name_users: bool,
     /// Ids for leases.
     pub ids: RequestIds,
     /// Bounds.

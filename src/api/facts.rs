@@ -9,6 +9,7 @@ use super::status;
 use crate::proto::etcdserverpb::{AlarmType, RangeRequest};
 use crate::storage::space::Room;
 use crate::telemetry::metrics::Registry;
+use crate::tokens::Provider;
 use crate::transport::Credentials;
 
 impl Facts for Arc<Backend> {
@@ -31,7 +32,12 @@ impl Facts for Arc<Backend> {
     }
 
     fn refused_files(&self) -> Vec<String> {
-        self.passing.credentials().iter().filter_map(Credentials::fault).collect()
+        let keys = match &self.provider {
+            Provider::Jwt(keys) => keys.fault(),
+            Provider::Simple(_) | Provider::Nothing => None,
+        };
+        let certificates = self.passing.credentials().iter().filter_map(Credentials::fault);
+        certificates.chain(keys).collect()
     }
 
     fn has_leader(&self) -> bool {

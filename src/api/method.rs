@@ -115,7 +115,69 @@ methods! {
     HealthWatch: "grpc.health.v1.Health" "Watch" ServerStream,
 }
 
+/// Who may call a method while auth is enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Everybody: nothing is told or changed that is anybody's own, or etcd 3.5.21 lets everybody do it.
+    Open,
+    /// Root, by the users and roles as this member knows them; looked at before the call is carried out.
+    Root,
+    /// Who may do what the request asks for; looked at when it is read or applied.
+    Within,
+}
+
 impl Method {
+    /// Who may call it. There is no other way in: a method that is not named here does not compile.
+    pub const fn guard(self) -> Guard {
+        match self {
+            Self::Range
+            | Self::RangeStream
+            | Self::Put
+            | Self::DeleteRange
+            | Self::Txn
+            | Self::Watch
+            | Self::LeaseRevoke
+            | Self::LeaseTimeToLive
+            | Self::AuthEnable
+            | Self::AuthDisable
+            | Self::AuthStatus
+            | Self::UserAdd
+            | Self::UserGet
+            | Self::UserList
+            | Self::UserDelete
+            | Self::UserChangePassword
+            | Self::UserGrantRole
+            | Self::UserRevokeRole
+            | Self::RoleAdd
+            | Self::RoleGet
+            | Self::RoleList
+            | Self::RoleDelete
+            | Self::RoleGrantPermission
+            | Self::RoleRevokePermission => Guard::Within,
+            Self::MemberAdd
+            | Self::MemberRemove
+            | Self::MemberUpdate
+            | Self::MemberPromote
+            | Self::MemberReplace
+            | Self::Defragment
+            | Self::Hash
+            | Self::HashKv
+            | Self::Snapshot => Guard::Root,
+            Self::Compact
+            | Self::LeaseGrant
+            | Self::LeaseKeepAlive
+            | Self::LeaseLeases
+            | Self::MemberList
+            | Self::Alarm
+            | Self::Status
+            | Self::MoveLeader
+            | Self::Downgrade
+            | Self::Authenticate
+            | Self::HealthCheck
+            | Self::HealthWatch => Guard::Open,
+        }
+    }
+
     /// Whether any method of this service is known.
     pub fn has_service(service: &str) -> bool {
         Self::ALL.iter().any(|method| method.service() == service)

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::check::CheckError;
 use crate::consensus::{ChangeError, MoveError, ProposeError, ReadError as LinearError};
 use crate::state::{ApplyError, ReadError};
+use crate::tokens::{PasswordError, SignError};
 use crate::transport::Full;
 use crate::upkeep::LessorError;
 
@@ -45,6 +46,42 @@ pub fn of_apply(error: ApplyError) -> Status {
         ApplyError::Corrupt => corrupt(),
         ApplyError::InvalidSortOption => CheckError::InvalidSortOption.into(),
         ApplyError::EmptyKey => CheckError::EmptyKey.into(),
+        ApplyError::UserEmpty => Status::invalid_argument("etcdserver: user name is empty"),
+        ApplyError::PermissionDenied => Status::permission_denied("etcdserver: permission denied"),
+        ApplyError::AuthOldRevision => auth_old_revision(),
+        ApplyError::AuthNotEnabled => auth_not_enabled(),
+        ApplyError::AuthFailed => auth_failed(),
+        ApplyError::NoPasswordUser => no_password_user(),
+        ApplyError::RootUserNotExist => {
+            Status::failed_precondition("etcdserver: root user does not exist")
+        }
+        ApplyError::RootRoleNotExist => {
+            Status::failed_precondition("etcdserver: root user does not have root role")
+        }
+        ApplyError::UserExists => {
+            Status::failed_precondition("etcdserver: user name already exists")
+        }
+        ApplyError::UserNotFound => user_not_found(),
+        ApplyError::RoleExists => {
+            Status::failed_precondition("etcdserver: role name already exists")
+        }
+        ApplyError::RoleNotFound => role_not_found(),
+        ApplyError::RoleEmpty => Status::invalid_argument("etcdserver: role name is empty"),
+        ApplyError::RoleNotGranted => {
+            Status::failed_precondition("etcdserver: role is not granted to the user")
+        }
+        ApplyError::PermissionNotGiven => {
+            Status::invalid_argument("etcdserver: permission not given")
+        }
+        ApplyError::PermissionNotGranted => {
+            Status::failed_precondition("etcdserver: permission is not granted to the role")
+        }
+        ApplyError::InvalidAuthMgmt => {
+            Status::invalid_argument("etcdserver: invalid auth management")
+        }
+        ApplyError::TooManyUsers => {
+            Status::resource_exhausted("etcdserver: users and roles take all the memory they may")
+        }
         ApplyError::UnknownOperation => Status::unknown("etcdserver: unknown method"),
     }
 }
@@ -184,7 +221,69 @@ pub fn not_for_learners() -> Status {
     Status::unavailable("etcdserver: rpc not supported for learner")
 }
 
-/// Passwords mean nothing here yet.
+/// What the maintenance service says to who may not use it: etcd's inner words, with its slip of a code.
+pub fn of_maintenance(error: ApplyError) -> Status {
+    Status::unknown(format!("auth: {error}"))
+}
+
+/// A token nobody has been given, or one that holds no more.
+pub fn invalid_auth_token() -> Status {
+    Status::unauthenticated("etcdserver: invalid auth token")
+}
+
+/// [`invalid_auth_token`] in the maintenance service's words.
+pub fn invalid_maintenance_token() -> Status {
+    Status::unknown("auth: invalid auth token")
+}
+
+/// Users or roles have changed while the request was under way.
+pub fn auth_old_revision() -> Status {
+    Status::invalid_argument("etcdserver: revision of auth store is old")
+}
+
+/// No such user, or another password.
+pub fn auth_failed() -> Status {
+    Status::invalid_argument("etcdserver: authentication failed, invalid user ID or password")
+}
+
+/// A password for a user that has none; the code is etcd's slip.
+pub fn no_password_user() -> Status {
+    Status::unknown("auth: authentication failed, password was given for no password user")
+}
+
+/// No such user.
+pub fn user_not_found() -> Status {
+    Status::failed_precondition("etcdserver: user name not found")
+}
+
+/// No such role.
+pub fn role_not_found() -> Status {
+    Status::failed_precondition("etcdserver: role name not found")
+}
+
+/// A member of an earlier version would not understand the request.
+pub fn not_capable() -> Status {
+    Status::unavailable("etcdserver: not capable")
+}
+
+/// A password that was not hashed or compared.
+pub fn of_password(error: PasswordError) -> Status {
+    match error {
+        PasswordError::Busy => {
+            Status::resource_exhausted(format!("etcdserver: {error}; try again"))
+        }
+        // As etcd, where the library's words reach the client.
+        PasswordError::TooLong => Status::unknown(error.to_string()),
+        PasswordError::Failed => internal(&error),
+    }
+}
+
+/// A token that was not signed; the code is etcd's slip.
+pub fn of_signing(error: &SignError) -> Status {
+    Status::unknown(error.to_string())
+}
+
+/// Passwords mean nothing while auth is not enabled.
 pub fn auth_not_enabled() -> Status {
     Status::failed_precondition("etcdserver: authentication is not enabled")
 }
@@ -318,6 +417,12 @@ pub fn too_many_alarms(limit: usize) -> Status {
 /// A fault of this member that the client can do nothing about.
 pub fn internal(error: &impl std::fmt::Display) -> Status {
     Status::internal(format!("etcdserver: {error}"))
+}
+
+/// A status as Go prints it, which is how the reason of a refused watcher reads.
+pub fn as_go_prints(status: &Status) -> String {
+    let code = code_label(status.code());
+    format!("rpc error: code = {code} desc = {}", status.message())
 }
 
 /// How the metric label `grpc_code` spells a code.

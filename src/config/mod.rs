@@ -19,6 +19,7 @@
 //! The room reads the file and, to learn what to advertise, asks the kernel for the default route;
 //! it does no other I/O and starts nothing.
 
+mod auth;
 mod check;
 mod cluster;
 mod derive;
@@ -43,6 +44,7 @@ pub(crate) mod yaml;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use auth::{Auth, Jwt, Token};
 pub use cluster::InitialMember;
 pub use exit::Exit;
 pub use member::{Member, MetricsMode};
@@ -84,6 +86,8 @@ pub struct Config {
     pub comparisons: Comparisons,
     /// What the process gives up.
     pub hardening: Hardening,
+    /// Users and their tokens.
+    pub auth: Auth,
 }
 
 /// A configuration that is good to start with, and what is to be said about it.

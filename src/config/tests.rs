@@ -348,19 +348,45 @@ fn what_later_versions_say_is_said_too() {
 }
 
 #[test]
+fn tokens_are_configured_by_flag_variable_and_file_alike() {
+    let jwt = "jwt,sign-method=ES256,priv-key=/k,ttl=1m";
+    for (args, env) in [
+        (
+            [format!("--auth-token={jwt}"), "--auth-token-ttl=9".into(), "--bcrypt-cost=5".into()]
+                .to_vec(),
+            vec![],
+        ),
+        (
+            vec![],
+            vec![("ETCD_AUTH_TOKEN", jwt), ("ETCD_AUTH_TOKEN_TTL", "9"), ("ETCD_BCRYPT_COST", "5")],
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let auth = run(&args, &env).unwrap().config.auth;
+        assert_eq!((auth.ttl, auth.bcrypt_cost), (Duration::from_secs(9), 5));
+        assert!(matches!(auth.token, Token::Jwt(jwt) if jwt.method == "ES256"), "{args:?}");
+    }
+    let loaded = run(&["--bcrypt-cost=3"], &[]).unwrap();
+    assert_eq!(loaded.config.auth.bcrypt_cost, 10);
+    assert_eq!(loaded.warnings, ["--bcrypt-cost=3 is not between 4 and 31; using 10"]);
+    let (code, errors) = faults(&["--auth-token=jwt,sign-method=RS256"], &[]);
+    assert_eq!((code, errors.len()), (1, 1));
+    assert!(errors[0].starts_with("auth: invalid auth options: "), "{errors:?}");
+}
+
+#[test]
 fn a_setting_of_a_later_step_is_refused_in_one_line_unless_it_is_the_default() {
     for args in [
         ["--discovery=http://h:1/t"].as_slice(),
         &["--discovery-srv", "example.org"],
         &["--proxy=on"],
         &["--enable-v2"],
-        &["--auth-token=jwt,sign-method=RS256"],
         &["--enable-distributed-tracing"],
     ] {
         let (code, errors) = faults(args, &[]);
         assert_eq!((code, errors.len()), (1, 1), "{args:?}: {errors:?}");
     }
-    for args in [["--discovery="].as_slice(), &["--proxy=off"], &["--auth-token", "simple"]] {
+    for args in [["--discovery="].as_slice(), &["--proxy=off"]] {
         assert!(run(args, &[]).is_ok_and(|loaded| loaded.warnings.is_empty()), "{args:?}");
     }
     for program in ["gateway", "grpc-proxy"] {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::{self, Auth, Token};
 use super::golang;
 use super::layers::Settings;
 use super::suites;
@@ -30,6 +31,7 @@ pub(super) fn build(settings: &Settings, faults: &mut Vec<String>) -> Config {
         features: view.features(),
         comparisons: view.comparisons(),
         hardening: view.hardening(),
+        auth: view.auth(faults),
     }
 }
 
@@ -256,6 +258,15 @@ impl View<'_> {
             kept: self.on("CompactHashCheck"),
             kept_pause: self.time("compact-hash-check-time"),
         }
+    }
+
+    fn auth(&self, faults: &mut Vec<String>) -> Auth {
+        let token = auth::token(&self.text("auth-token")).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Token::default()
+        });
+        let (bcrypt_cost, _) = auth::cost(self.count("bcrypt-cost"));
+        Auth { token, ttl: auth::ttl(self.count("auth-token-ttl")), bcrypt_cost }
     }
 
     fn hardening(&self) -> Hardening {

@@ -229,6 +229,15 @@ impl Node {
         others.map(|(id, matched)| (MemberId(*id), matched.map_or(0, position))).collect()
     }
 
+    /// Waits until the entry at a position, counted from one, is applied here; for ever if it never is.
+    pub async fn applied(&self, index: u64) {
+        let mut applied = self.shared.progress.watch_applied();
+        // Fails only when the member stops.
+        if applied.wait_for(|(newest, _)| *newest >= index).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Makes everything applied durable and lets the log drop what is older than its catch-up
     /// entries. Returns once asked; the work goes on.
     ///

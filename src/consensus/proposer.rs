@@ -17,6 +17,7 @@ use crate::proto::etcdserverpb::{RequestOp, TxnRequest};
 use crate::proto::internal::Request;
 use crate::proto::internal::request::Op;
 use crate::state::Outcome;
+use crate::state::auth::Caller;
 use crate::types::clock::Clock;
 
 /// What etcd's own envelope adds to a request: a header field with a 64-bit id. Counted so that
@@ -109,7 +110,7 @@ impl Proposer {
         Self { shared }
     }
 
-    /// Proposes `op` and waits until it is applied on this member.
+    /// Proposes `op` on the member's own account and waits until it is applied on this member.
     ///
     /// Dropping the future abandons the wait, not the request: it may still be applied.
     ///
@@ -117,9 +118,18 @@ impl Proposer {
     /// When the request was not admitted, not applied in time, or
     /// the member stops. A refusal by the state machine is an outcome, not an error.
     pub async fn propose(&self, op: Op) -> Result<Outcome, ProposeError> {
+        self.propose_for(&Caller::Member, op).await
+    }
+
+    /// As [`Self::propose`], for somebody, whose permission is looked at when it is applied.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub async fn propose_for(&self, caller: &Caller, op: Op) -> Result<Outcome, ProposeError> {
         let shared = &*self.shared;
         let privileged = makes_room(&op);
-        let request = Request { op: Some(op), user: String::new(), auth_revision: 0 };
+        let mut request = Request { op: Some(op), ..Request::default() };
+        caller.sign(&mut request);
         let size = request.encoded_len() + ETCD_ENVELOPE_BYTES;
         if size > shared.limits.request_bytes {
             return Err(ProposeError::TooLarge { size, limit: shared.limits.request_bytes });

@@ -5,7 +5,10 @@ use std::fmt;
 
 use super::authpb::User;
 use super::enrol::{Credential, Token};
-use super::etcdserverpb::{AuthUserAddRequest, AuthUserChangePasswordRequest, AuthenticateRequest};
+use super::etcdserverpb::{
+    AuthUserAddRequest, AuthUserChangePasswordRequest, AuthenticateRequest, AuthenticateResponse,
+};
+use super::internal::Authenticate;
 
 /// Prints of a message the fields that may be read.
 macro_rules! shown {
@@ -23,6 +26,8 @@ macro_rules! shown {
 shown! {
     User: name, roles, options;
     AuthenticateRequest: name;
+    AuthenticateResponse: header;
+    Authenticate: name;
     AuthUserAddRequest: name, options;
     AuthUserChangePasswordRequest: name;
     Token: issuers, id, role, name;
@@ -63,6 +68,7 @@ mod tests {
                     hashed_password
                 }
             ),
+            format!("{:?}", Authenticate { name: name.clone(), token: "hunter2".to_owned() }),
             format!("{:?}", Token { name, secret, ..Token::default() }),
             format!(
                 "{:?}",

@@ -9,6 +9,7 @@ use crate::state::StateError;
 use crate::storage::StorageError;
 use crate::storage::wal::WalError;
 use crate::telemetry::logging::LogError;
+use crate::tokens::KeyError;
 use crate::transport::{BindError, TlsError};
 use crate::upkeep::Differs;
 
@@ -63,6 +64,9 @@ pub enum ServerError {
     /// TLS files.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Keys of signed tokens.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Something failed while the rest was being started.
     #[error("{0}")]
     Failed(String),

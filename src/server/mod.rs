@@ -1,6 +1,7 @@
 //! Composition root of the daemon: builds a node from its parts, says when it serves, stops it in
 //! order. No rules of its own.
 
+mod access;
 mod certificates;
 mod embedded;
 mod error;

@@ -1,6 +1,7 @@
-//! SIGHUP: certificates and the log level are read again, log files opened again.
+//! SIGHUP: certificates, keys of tokens and the log level are read again, log files opened again.
 
 use super::Reread;
+use super::access::Access;
 use super::start::Running;
 use super::telling::Telling;
 use crate::telemetry::logging::LogHandle;
@@ -10,6 +11,7 @@ use crate::transport::Credentials;
 pub(super) struct Reloader<'a> {
     log: LogHandle,
     credentials: Vec<Credentials>,
+    access: Access,
     telling: Telling,
     reread: &'a Reread<'a>,
 }
@@ -18,7 +20,8 @@ impl<'a> Reloader<'a> {
     /// Of a node that serves.
     pub(super) fn new(log: LogHandle, running: &Running, reread: &'a Reread<'a>) -> Self {
         let (credentials, telling) = (running.credentials.clone(), running.telling.clone());
-        Self { log, credentials, telling, reread }
+        let access = running.access.clone();
+        Self { log, credentials, access, telling, reread }
     }
 
     /// Reads again what may have changed. What is broken is said and stays as it was.
@@ -26,7 +29,7 @@ impl<'a> Reloader<'a> {
         self.telling.reloads();
         tracing::info!("received signal; reloading certificates, log level and log files");
         self.log.reopen();
-        let renewed = [self.level(), self.certificates()];
+        let renewed = [self.level(), self.certificates(), self.keys()];
         self.telling.serves(if renewed.contains(&false) {
             "; the last reload failed, see the log"
         } else {
@@ -52,6 +55,12 @@ impl<'a> Reloader<'a> {
                 false
             }
         }
+    }
+
+    fn keys(&self) -> bool {
+        let Some(keys) = self.access.keys() else { return true };
+        // What is wrong is logged there.
+        keys.reload().is_ok()
     }
 
     fn certificates(&self) -> bool {

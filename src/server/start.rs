@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::access::Access;
 use super::error::ServerError;
 use super::listeners::Listeners;
 use super::telling::{Moment, Serving, Telling};
@@ -46,6 +47,8 @@ pub(super) struct Running {
     pub(super) data_dir: DataDir,
     /// All certificates.
     pub(super) credentials: Vec<Credentials>,
+    /// How users show who they are.
+    pub(super) access: Access,
     /// Told to health checks.
     pub(super) health: watch::Sender<Health>,
     /// Who we are.
@@ -67,6 +70,7 @@ pub(super) async fn start(
     inherited: Inherited,
 ) -> Result<Running, ServerError> {
     let registry = registry();
+    let access = Access::open(config, &registry)?;
     let telling = Telling::start(Arc::clone(notifier), supervisor);
     let opened = open(config, &registry, &telling, inherited).await?;
     let Opened { mut data_dir, mut bound, plan, space, wal, recovered } = opened;
@@ -74,7 +78,7 @@ pub(super) async fn start(
     announce(identity, &registry);
     telling.is(Moment::Works("opening the state"));
     let stores = Stores { data_dir: &data_dir, space: &space };
-    let (machine, reader) = open_state(config, &stores, supervisor, &registry)?;
+    let (machine, reader) = open_state(config, &stores, &access, (supervisor, &registry))?;
     let logged = recovered.last.as_ref().map_or(0, |last| last.index + 1);
     let served_before = !plan.is_new();
     if !served_before {
@@ -104,9 +108,11 @@ pub(super) async fn start(
         supervisor,
         registry: &registry,
         credentials: bound.credentials(),
+        access: &access,
     };
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Before the others are needed: whom they trust may have changed while this member was down.
+    access.follow(supervisor);
     let credentials = certificates::start(&bound, config, identity.member, &registry, supervisor);
     // Without the others there may never be a leader.
     bound.serve_peers(&peer::router(&backend), supervisor)?;
@@ -122,6 +128,7 @@ pub(super) async fn start(
         wal,
         data_dir,
         credentials,
+        access,
         health,
         member: identity.member,
         election_timeout: config.member.election_timeout,
@@ -244,8 +251,8 @@ async fn wait_for_space(space: &Space, telling: &Telling) {
 fn open_state(
     config: &Config,
     stores: &Stores<'_>,
-    supervisor: &Supervisor,
-    registry: &Registry,
+    access: &Access,
+    (supervisor, registry): (&Supervisor, &Registry),
 ) -> Result<(Machine, Reader), ServerError> {
     let options = engine::Options { space: stores.space.clone(), ..engine::Options::default() };
     let engine = Engine::open(&stores.data_dir.state(), &options)?;
@@ -256,6 +263,7 @@ fn open_state(
         quota: config.member.quota_backend_bytes,
         pace: pace(config),
         supervisor: Some(supervisor.clone()),
+        tokens: Arc::clone(&access.simple),
         ..state::Options::default()
     };
     Ok(Machine::open(engine, &options, registry)?)
@@ -404,6 +412,7 @@ struct Shared<'a> {
     supervisor: &'a Supervisor,
     registry: &'a Registry,
     credentials: Vec<Credentials>,
+    access: &'a Access,
 }
 
 fn backend(
@@ -426,6 +435,9 @@ fn backend(
         lessor: start_upkeep(config, parts),
         comparing: compare(config, parts),
         passing: pass_lists(parts),
+        provider: parts.access.provider.clone(),
+        passwords: Arc::clone(&parts.access.passwords),
+        certificates_name_users: config.client_tls.client_cert_auth,
         ids: RequestIds::new(identity.member, started),
         limits: Limits {
             max_request_bytes: member.max_request_bytes,

@@ -40,6 +40,8 @@ impl Machine {
         (self.facts, self.tables, self.sweep) = (facts, tables, None);
         self.retired.add(std::mem::replace(&mut self.engine, engine));
         self.checkpoints.move_to(checkpoint);
+        // Whose they are may have changed in what was not applied here. Clients ask for new ones.
+        self.shared.tokens.end_all();
         self.show();
         tracing::info!(
             revision = self.facts.progress.revision,

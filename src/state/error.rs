@@ -99,6 +99,60 @@ pub enum ApplyError {
     /// A key is empty; requests are checked for this before they are proposed.
     #[error("key is not provided")]
     EmptyKey,
+    /// With auth enabled, somebody asks who has not said who it is; or a user without a name is added.
+    #[error("user name is empty")]
+    UserEmpty,
+    /// The caller may not do it.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The caller was known before users or roles last changed.
+    #[error("revision of auth store is old")]
+    AuthOldRevision,
+    /// A token is asked for while nobody is asked for one.
+    #[error("authentication is not enabled")]
+    AuthNotEnabled,
+    /// No such user, or another password.
+    #[error("authentication failed, invalid user ID or password")]
+    AuthFailed,
+    /// A password for a user that has none, or a hash that is not base64.
+    #[error("authentication failed, password was given for no password user")]
+    NoPasswordUser,
+    /// Auth cannot be enabled without the user root.
+    #[error("root user does not exist")]
+    RootUserNotExist,
+    /// Nor if that has not the role root.
+    #[error("root user does not have root role")]
+    RootRoleNotExist,
+    /// The user is there already.
+    #[error("user name already exists")]
+    UserExists,
+    /// No such user.
+    #[error("user name not found")]
+    UserNotFound,
+    /// The role is there already.
+    #[error("role name already exists")]
+    RoleExists,
+    /// No such role.
+    #[error("role name not found")]
+    RoleNotFound,
+    /// A role without a name.
+    #[error("role name is empty")]
+    RoleEmpty,
+    /// The user has not the role that is to be taken.
+    #[error("role is not granted to the user")]
+    RoleNotGranted,
+    /// A grant without a permission.
+    #[error("permission not given")]
+    PermissionNotGiven,
+    /// The role has not the permission that is to be taken.
+    #[error("permission is not granted to the role")]
+    PermissionNotGranted,
+    /// The root user or role would go while auth is enabled, or a range has no keys.
+    #[error("invalid auth management")]
+    InvalidAuthMgmt,
+    /// Users and roles take all the memory they may.
+    #[error("too many users and roles")]
+    TooManyUsers,
     /// The entry carries an operation this version does not know.
     #[error("unknown operation")]
     UnknownOperation,

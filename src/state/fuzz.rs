@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::alarm::Alarms;
+use super::auth::Auth;
 use super::membership::Members;
 use super::meta::Progress;
 use super::mvcc::index::checkpoint;
@@ -24,14 +25,15 @@ pub(crate) fn record(bytes: &[u8]) {
     let _ = record::read_key(bytes);
 }
 
-/// What stands beside the records: progress, members, alarms. The first byte parts key and value.
+/// What stands beside the records: progress, members, alarms, users. The first byte parts key and value.
 pub(crate) fn tables(bytes: &[u8]) {
     let _ = Progress::decode(&Bytes::copy_from_slice(bytes));
     let _ = Rolling::decode(&Bytes::copy_from_slice(bytes));
     let (mut members, mut alarms) = (Members::default(), Alarms::default());
+    let mut auth = Auth::default();
     let Some((length, rest)) = bytes.split_first() else { return };
     let (key, value) = rest.split_at_checked(usize::from(*length)).unwrap_or((rest, &[]));
-    let _ = (members.restore(key, value), alarms.restore(key));
+    let _ = (members.restore(key, value), alarms.restore(key), auth.restore(key, value));
 }
 
 /// A whole index checkpoint, and the entries inside a block, which no checksum guards here.
@@ -73,8 +75,12 @@ pub(crate) fn seeds() -> Vec<Seed> {
         version: 2,
         lease: 7,
     };
-    let attributes =
-        MemberAttributes { member_id: 1, name: "n".into(), client_urls: vec!["http://a:1".into()] };
+    let attributes = MemberAttributes {
+        member_id: 1,
+        name: "n".into(),
+        client_urls: vec!["http://a:1".into()],
+        level: 0,
+    };
     let members = [&[8][..], &1_u64.to_be_bytes(), &attributes.encode_to_vec()].concat();
     let mut pairs = Builder::new(7, 0);
     // An empty piece is one as well, if they should not fit.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::alarm::Alarms;
 use super::apply::Tables;
+use super::auth::Auth;
 use super::error::StateError;
 use super::lease::{Lease, Leases};
 use super::membership::Members;
@@ -49,6 +50,7 @@ pub(super) struct Loaded {
     leases: Leases,
     alarms: Alarms,
     members: Members,
+    auth: Auth,
 }
 
 impl Loaded {
@@ -84,6 +86,7 @@ impl Loaded {
             leases,
             alarms: alarms(engine)?,
             members: members(engine)?,
+            auth: auth(engine)?,
         })
     }
 
@@ -111,8 +114,10 @@ impl Loaded {
             leases,
             alarms: Arc::new(self.alarms),
             members: Arc::new(self.members),
+            auth: Arc::new(self.auth),
             compactions: self.compactions,
             lease_events: Vec::new(),
+            token_events: Vec::new(),
             waiters: Vec::new(),
             quota,
         };
@@ -155,6 +160,21 @@ fn members(engine: &Engine) -> Result<Members, StateError> {
         }
     }
     Ok(members)
+}
+
+fn auth(engine: &Engine) -> Result<Auth, StateError> {
+    let mut auth = Auth::default();
+    for pair in engine.scan(Space::Auth, Bound::Unbounded, Bound::Unbounded) {
+        let (key, value) = pair?;
+        if !auth.restore(&key, &value) {
+            return Err(damaged(
+                "a user or a role",
+                &key,
+                "neither of them, nor what is beside them",
+            ));
+        }
+    }
+    Ok(auth)
 }
 
 fn damaged(what: &str, key: &[u8], why: &str) -> StateError {

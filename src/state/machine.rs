@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::broadcast;
 
-use super::apply::{self, Tables};
+use super::apply::{self, Tables, TokenEvent};
 use super::changes::Changes;
 use super::checkpoints::Checkpoints;
 use super::command::{Entry, Payload};
@@ -92,6 +92,7 @@ impl Machine {
             leases: Arc::clone(&tables.leases),
             lease_events: broadcast::Sender::new(LEASE_EVENTS),
             recent: Recent::new(revision, compacted, options.recent_bytes),
+            tokens: Arc::clone(&options.tokens),
             quota,
             metrics: Metrics::new(registry),
         });
@@ -152,7 +153,7 @@ impl Machine {
                 outcomes.push(None);
                 continue;
             }
-            outcomes.push(self.apply_entry(&entry.payload, &mut changes, &early)?);
+            outcomes.push(self.apply_entry(&entry, &mut changes, &early)?);
             self.tables.writer.fold(&mut changes.rolling);
             self.facts.progress.applied = entry.index;
             self.facts.progress.log_id = entry.log_id;
@@ -184,11 +185,11 @@ impl Machine {
 
     fn apply_entry(
         &mut self,
-        payload: &Payload,
+        entry: &Entry,
         changes: &mut Changes,
         early: &Meter,
     ) -> Result<Option<Vec<Outcome>>, StateError> {
-        match payload {
+        match &entry.payload {
             Payload::Blank => Ok(None),
             Payload::Membership { record, members } => {
                 meta::store_membership(record, changes.apart());
@@ -200,7 +201,8 @@ impl Machine {
                 let mut outcomes = Vec::with_capacity(proposal.requests.len());
                 let mut begun = self.clock.now();
                 for request in &proposal.requests {
-                    let outcome = apply::apply(&mut self.tables, changes, request, early)?;
+                    let outcome =
+                        apply::apply(&mut self.tables, changes, (entry.index, request), early)?;
                     let ended = self.clock.now();
                     self.shared.metrics.applied(request, &outcome, ended - begun);
                     begun = ended;
@@ -223,6 +225,7 @@ impl Machine {
         failpoint::hit(Point::ApplyCommitted);
         let events = self.tables.writer.committed();
         self.shared.trail.add(passed);
+        self.tell_tokens();
         self.publish();
         self.shared.metrics.events(&events);
         self.shared.recent.push(events);
@@ -231,6 +234,18 @@ impl Machine {
             let _ = self.shared.lease_events.send(event);
         }
         Ok(())
+    }
+
+    /// Tells of tokens: before the state is seen in which they hold or hold no more.
+    fn tell_tokens(&mut self) {
+        let tokens = &self.shared.tokens;
+        for event in self.tables.token_events.drain(..) {
+            match event {
+                TokenEvent::Issued { user, token } => tokens.issue(&user, token.0),
+                TokenEvent::User(user) => tokens.end_of(&user),
+                TokenEvent::All => tokens.end_all(),
+            }
+        }
     }
 
     fn write(&self, batch: Batch) -> Result<(), StateError> {
@@ -385,5 +400,6 @@ fn snapshot(tables: &Tables, facts: &Facts) -> Published {
         live: tables.writer.live(),
         alarms: Arc::clone(&tables.alarms),
         members: Arc::clone(&tables.members),
+        auth: Arc::clone(&tables.auth),
     }
 }

@@ -18,6 +18,8 @@ pub struct Published {
     pub name: String,
     /// Where clients reach it.
     pub client_urls: Vec<String>,
+    /// What its version understands of the log, as [`LEVEL`].
+    pub level: u32,
 }
 
 /// The members, as far as the state remembers them; a copy is published to readers.
@@ -30,6 +32,10 @@ pub struct Members {
     /// Everybody an earlier configuration named and a later one did not.
     removed: BTreeSet<MemberId>,
 }
+
+/// What this version understands of the log: users and roles. An entry of a level that a member does not
+/// understand would leave it with another state than the others, so none is proposed before all do.
+pub const LEVEL: u32 = 1;
 
 /// Where the cluster version is stored; kept beside the 8-byte member ids.
 const VERSION_KEY: &[u8] = b"cluster_version";
@@ -51,6 +57,11 @@ impl Members {
     /// The version the cluster agreed on, such as `3.5.0`.
     pub fn cluster_version(&self) -> Option<&str> {
         self.cluster_version.as_deref()
+    }
+
+    /// Whether every member that ever served understands entries of a level.
+    pub fn all_understand(&self, level: u32) -> bool {
+        self.published.values().all(|one| one.level >= level)
     }
 
     /// Whether a member was removed. That is for ever: an id never comes back.
@@ -133,7 +144,11 @@ fn read_ids(bytes: &[u8]) -> Option<BTreeSet<MemberId>> {
 }
 
 fn read(attributes: MemberAttributes) -> Published {
-    Published { name: attributes.name, client_urls: attributes.client_urls }
+    Published {
+        name: attributes.name,
+        client_urls: attributes.client_urls,
+        level: attributes.level,
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +161,7 @@ mod tests {
             member_id: 7,
             name: "one".into(),
             client_urls: vec!["http://localhost:2379".into()],
+            level: LEVEL,
         };
         let mut members = Members::default();
         assert!(members.restore(&7u64.to_be_bytes(), &attributes.encode_to_vec()));
@@ -157,5 +173,9 @@ mod tests {
         assert!(members.is_removed(MemberId(9)) && !members.is_removed(MemberId(7)));
         assert_eq!(members.get(MemberId(7)).map(|one| one.name.as_str()), Some("one"));
         assert_eq!(members.cluster_version(), Some("3.5.0"));
+        assert!(members.all_understand(LEVEL));
+        let older = MemberAttributes { member_id: 8, ..MemberAttributes::default() };
+        assert!(members.restore(&8u64.to_be_bytes(), &older.encode_to_vec()));
+        assert!(!members.all_understand(LEVEL), "one that runs an earlier version");
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Metrics {
     ranges_legacy: IntCounter,
     keys: IntGauge,
     revision: IntGauge,
+    auth_revision: IntGauge,
     compact_revision: IntGauge,
     in_use: IntGauge,
     allocated: IntGauge,
@@ -77,6 +78,10 @@ impl Metrics {
             ),
             keys: gauge("etcd_debugging_mvcc_keys_total", "Keys that exist now."),
             revision: gauge("etcd_debugging_mvcc_current_revision", "The store's revision."),
+            auth_revision: gauge(
+                "etcd_debugging_auth_revision",
+                "Counts the changes of users and roles.",
+            ),
             compact_revision: gauge(
                 "etcd_debugging_mvcc_compact_revision",
                 "The compacted revision.",
@@ -152,6 +157,7 @@ impl Metrics {
     pub(super) fn published(&self, state: &Published) {
         self.keys.set(state.root.len().cast_signed());
         self.revision.set(state.revision);
+        self.auth_revision.set(state.auth.revision().cast_signed());
         self.compact_revision.set(state.compacted.max(0));
         self.in_use.set(state.live.cast_signed());
     }

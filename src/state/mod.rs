@@ -1,4 +1,4 @@
-//! The replicated state machine: keys and their history, leases, alarms, what members publish.
+//! The replicated state machine: keys and their history, leases, alarms, users, what members publish.
 //!
 //! Deterministic: the same log gives the same revisions, leases and hashes on every member, so
 //! nothing here reads a clock, rolls dice, talks to the network or depends on the order of a hash
@@ -8,6 +8,7 @@
 mod adopt;
 pub mod alarm;
 mod apply;
+pub mod auth;
 mod changes;
 mod checkpoints;
 pub mod command;
@@ -34,6 +35,7 @@ mod rolling;
 mod shared;
 mod trail;
 
+pub use apply::authorize::Demand;
 pub use command::{Entry, Payload};
 pub use error::{ApplyError, ReadError, StateError};
 pub use image::Image;

@@ -1,10 +1,16 @@
 //! How a state machine is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::mvcc::compaction::Pace;
 use super::receiver::Intake;
 use crate::tasks::Supervisor;
+use crate::tokens::SimpleTokens;
+
+/// etcd's default for how long a token holds that nobody shows.
+const TOKEN_TTL: Duration = Duration::from_secs(300);
 
 /// How a machine is set up. Only `quota` changes what applying an entry does, as in etcd: it should
 /// be the same on every member.
@@ -23,6 +29,8 @@ pub struct Options {
     /// Runs the writer of checkpoints and what removes a replaced state; without one both are done in
     /// place.
     pub supervisor: Option<Supervisor>,
+    /// What is told which tokens were issued and which ended.
+    pub tokens: Arc<SimpleTokens>,
     /// Where states of other members are received; without it none is.
     pub intake: Option<Intake>,
 }
@@ -37,6 +45,7 @@ impl Default for Options {
             quota: 0,
             pace: Pace::default(),
             supervisor: None,
+            tokens: Arc::new(SimpleTokens::new(TOKEN_TTL)),
             intake: None,
         }
     }

@@ -1,5 +1,7 @@
 //! What applying one request came to.
 
+use std::fmt;
+
 use tokio::sync::oneshot;
 
 use super::error::ApplyError;
@@ -44,6 +46,18 @@ pub enum Response {
     LeaseCheckpoint,
     /// To an alarm request.
     Alarm(AlarmResponse),
-    /// To what has no reply of its own: member attributes, cluster version.
+    /// To a user that has shown its password.
+    Authenticate(Issued),
+    /// To what has no reply of its own: member attributes, cluster version, changes of users and roles.
     Done,
+}
+
+/// A token that was given to a user, which is as good as its password and is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Issued(pub String);
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Issued(..)")
+    }
 }

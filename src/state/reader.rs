@@ -10,7 +10,9 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use super::alarm::Alarms;
-use super::error::{ReadError, StateError};
+use super::apply::authorize::{Demand, authorize};
+use super::auth::{Auth, Caller};
+use super::error::{ApplyError, ReadError, StateError};
 use super::late::{self, Late};
 use super::lease::{Lease, LeaseEvent, Leases};
 use super::membership::Members;
@@ -271,6 +273,26 @@ impl Reader {
     /// What members published about themselves, and the cluster version.
     pub fn members(&self) -> Arc<Members> {
         Arc::clone(&self.shared.published.load().members)
+    }
+
+    /// Users and roles.
+    pub fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.shared.published.load().auth)
+    }
+
+    /// Whether anybody is asked who it is.
+    pub fn is_auth_enabled(&self) -> bool {
+        self.shared.published.load().auth.is_enabled()
+    }
+
+    /// Whether a caller may do all of what it wants to, by the users and roles of this moment. What is
+    /// proposed is judged again when it is applied.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn authorize(&self, caller: &Caller, demand: Demand<'_>) -> Result<(), ApplyError> {
+        let state = self.shared.published.load();
+        authorize(&state.auth, &self.shared.leases, caller, demand)
     }
 
     /// How much room the state takes.

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
 use super::alarm::Alarms;
+use super::auth::Auth;
 use super::lease::{LeaseEvent, Leases};
 use super::membership::Members;
 use super::metrics::Metrics;
@@ -15,6 +16,7 @@ use super::mvcc::recent::Recent;
 use super::mvcc::record::Records;
 use super::rolling::AppliedHash;
 use super::trail::Trail;
+use crate::tokens::SimpleTokens;
 
 /// The state after one batch; replaced as a whole, so that a reader sees one revision, and records that
 /// belong to it.
@@ -29,6 +31,7 @@ pub(super) struct Published {
     pub(super) live: u64,
     pub(super) alarms: Arc<Alarms>,
     pub(super) members: Arc<Members>,
+    pub(super) auth: Arc<Auth>,
 }
 
 impl Published {
@@ -46,6 +49,7 @@ pub(super) struct Shared {
     pub(super) leases: Arc<Leases>,
     pub(super) lease_events: broadcast::Sender<LeaseEvent>,
     pub(super) recent: Recent,
+    pub(super) tokens: Arc<SimpleTokens>,
     pub(super) quota: u64,
     pub(super) metrics: Metrics,
 }

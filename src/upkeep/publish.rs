@@ -10,6 +10,7 @@ use crate::consensus::{Leadership, ProposeError, Proposer};
 use crate::proto::internal::request::Op;
 use crate::proto::internal::{ClusterVersion, MemberAttributes};
 use crate::state::Reader;
+use crate::state::membership::LEVEL;
 use crate::tasks::{Stage, Supervisor};
 use crate::types::ids::MemberId;
 use crate::types::version;
@@ -33,6 +34,7 @@ pub async fn attributes(
         member_id: member.0,
         name: name.to_owned(),
         client_urls: client_urls.to_vec(),
+        level: LEVEL,
     };
     insist(proposer, Op::MemberAttributes(attributes), "member attributes").await?;
     tracing::info!(

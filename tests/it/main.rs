@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod auth;
 mod cert;
 mod cluster;
 mod compat;

@@ -17,10 +17,12 @@ use super::Shared;
 use super::audit::Audited;
 use super::body::{Answer, Body, Encoded, refuse, respond};
 use super::frame::Frames;
+use super::identity::Asker;
 use super::stream::{Messages, Room};
 use super::weigh::weigh;
-use crate::api::method::{Kind, Method};
+use crate::api::method::{Guard, Kind, Method};
 use crate::api::status;
+use crate::state::Demand;
 use crate::transport::{Account, Charge};
 
 /// What the metadata of a call asks for.
@@ -133,6 +135,7 @@ pub(super) struct Ticket {
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Meter,
     pub(super) terms: Terms,
+    pub(super) asker: Asker,
     pub(super) account: Account,
     /// What the call itself takes.
     pub(super) charge: Charge,
@@ -151,13 +154,15 @@ where
         Q: Message + Default,
         A: Answer,
         F: Future<Output = Result<A, Status>> + Send + 'static,
-        H: FnOnce(Arc<Shared>, Q) -> F + Send + 'static,
+        H: FnOnce(Arc<Shared>, Asker, Q) -> F + Send + 'static,
     {
         Box::pin(async move {
             let deadline = self.ticket.terms.deadline;
             let work = async {
                 let request = self.only().await?;
-                handler(Arc::clone(&self.ticket.shared), request).await?.encode()
+                self.ticket.guard().await?;
+                let asker = self.ticket.asker.clone();
+                handler(Arc::clone(&self.ticket.shared), asker, request).await?.encode()
             };
             let result = match deadline {
                 None => work.await,
@@ -178,12 +183,14 @@ where
         M: Message + Unpin + 'static,
         S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
         F: Future<Output = Result<S, Status>> + Send + 'static,
-        H: FnOnce(Arc<Shared>, Q) -> F + Send + 'static,
+        H: FnOnce(Arc<Shared>, Asker, Q) -> F + Send + 'static,
     {
         Box::pin(async move {
             let started = async {
                 let request = self.only().await?;
-                handler(Arc::clone(&self.ticket.shared), request).await
+                self.ticket.guard().await?;
+                let asker = self.ticket.asker.clone();
+                handler(Arc::clone(&self.ticket.shared), asker, request).await
             };
             match started.await {
                 Ok(source) => self.ticket.stream(source),
@@ -205,6 +212,21 @@ where
 }
 
 impl Ticket {
+    /// Refuses who is not root where only root may.
+    async fn guard(&self) -> Result<(), Status> {
+        let method = self.meter.method;
+        if method.guard() != Guard::Root || !self.shared.backend.reader.is_auth_enabled() {
+            return Ok(());
+        }
+        // One service has words of its own.
+        let apart = !matches!(method.service(), "etcdserverpb.Maintenance");
+        let invalid = |own| if apart { own } else { status::invalid_maintenance_token() };
+        let refused = if apart { status::of_apply } else { status::of_maintenance };
+        let backend = &self.shared.backend;
+        let caller = self.asker.resolve(backend).await.map_err(invalid)?;
+        backend.reader.authorize(&caller, Demand::Administer).map_err(refused)
+    }
+
     fn answer(mut self, result: Result<Encoded, Status>) -> Response<Body> {
         let charge = self.charge;
         let body = result.and_then(|encoded| {

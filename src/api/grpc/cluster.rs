@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::Shared;
+use super::identity::Asker;
 use crate::api::{header, status};
 use crate::consensus::Change;
 use crate::proto::etcdserverpb::{
@@ -18,6 +19,7 @@ use crate::types::url::Url;
 
 pub(super) async fn list(
     shared: Arc<Shared>,
+    _: Asker,
     request: MemberListRequest,
 ) -> Result<MemberListResponse, Status> {
     if request.linearizable {
@@ -46,6 +48,7 @@ fn peer_urls(urls: &[String]) -> Result<Vec<String>, Status> {
 
 pub(super) async fn add(
     shared: Arc<Shared>,
+    _: Asker,
     request: MemberAddRequest,
 ) -> Result<MemberAddResponse, Status> {
     let peer_urls = peer_urls(&request.peer_ur_ls)?;
@@ -57,6 +60,7 @@ pub(super) async fn add(
 
 pub(super) async fn remove(
     shared: Arc<Shared>,
+    _: Asker,
     request: MemberRemoveRequest,
 ) -> Result<MemberRemoveResponse, Status> {
     let (_, members) = change(&shared, Change::Remove(MemberId(request.id))).await?;
@@ -65,6 +69,7 @@ pub(super) async fn remove(
 
 pub(super) async fn update(
     shared: Arc<Shared>,
+    _: Asker,
     request: MemberUpdateRequest,
 ) -> Result<MemberUpdateResponse, Status> {
     let peer_urls = peer_urls(&request.peer_ur_ls)?;
@@ -75,6 +80,7 @@ pub(super) async fn update(
 
 pub(super) async fn promote(
     shared: Arc<Shared>,
+    _: Asker,
     request: MemberPromoteRequest,
 ) -> Result<MemberPromoteResponse, Status> {
     let (_, members) = change(&shared, Change::Promote(MemberId(request.id))).await?;
@@ -83,6 +89,7 @@ pub(super) async fn promote(
 
 pub(super) async fn replace(
     shared: Arc<Shared>,
+    _: Asker,
     request: ReplaceRequest,
 ) -> Result<ReplaceResponse, Status> {
     let (id, peer_urls) = (MemberId(request.id), peer_urls(&request.peer_urls)?);

@@ -7,6 +7,7 @@ use tokio::sync::watch as channel;
 use tonic::Status;
 
 use super::Shared;
+use super::identity::Asker;
 use crate::api::backend::Health;
 use crate::api::status;
 use crate::proto::health::health_check_response::ServingStatus;
@@ -25,6 +26,7 @@ fn of(health: Health) -> HealthCheckResponse {
 
 pub(super) async fn check(
     shared: Arc<Shared>,
+    _: Asker,
     request: HealthCheckRequest,
 ) -> Result<HealthCheckResponse, Status> {
     if !request.service.is_empty() {
@@ -37,6 +39,7 @@ pub(super) async fn check(
 /// stays open.
 pub(super) async fn watch(
     shared: Arc<Shared>,
+    _: Asker,
     request: HealthCheckRequest,
 ) -> Result<impl Stream<Item = Result<HealthCheckResponse, Status>> + Send + Unpin, Status> {
     let state = Watching {

@@ -10,6 +10,7 @@ use tonic::Status;
 use super::Shared;
 use super::body::Encoded;
 use super::frame;
+use super::identity::Asker;
 use super::large::{self, Headed};
 use super::propose::{mismatch, propose};
 use crate::api::backend::Backend;
@@ -23,10 +24,10 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::internal::request::Op;
 use crate::state::reader::RangeStream;
-use crate::state::{Outcome, Reader, Response};
+use crate::state::{Demand, Outcome, Reader, Response};
 
 /// Waits until the local state is as new as the request asks for.
-async fn settle(backend: &Backend, serializable: bool) -> Result<(), Status> {
+pub(super) async fn settle(backend: &Backend, serializable: bool) -> Result<(), Status> {
     if serializable {
         return Ok(());
     }
@@ -36,15 +37,28 @@ async fn settle(backend: &Backend, serializable: bool) -> Result<(), Status> {
     backend.linear.read_index().await.map_err(status::of_linear)
 }
 
-pub(super) async fn range(shared: Arc<Shared>, request: RangeRequest) -> Result<Encoded, Status> {
+pub(super) async fn range(
+    shared: Arc<Shared>,
+    asker: Asker,
+    request: RangeRequest,
+) -> Result<Encoded, Status> {
     check::range(&request)?;
     settle(&shared.backend, request.serializable).await?;
+    let admitted = asker.admit(&shared, demand(&request)).await?;
     let keys = large::keys_of(&shared.backend.reader, &request);
-    large::read(&shared, keys, move |reader, most| reader.range_stored(&request, most)).await
+    let read = move |reader: &Reader, most| reader.range_stored(&request, most);
+    let answer = large::read(&shared, keys, read).await?;
+    admitted.still(&shared.backend)?;
+    Ok(answer)
+}
+
+fn demand(request: &RangeRequest) -> Demand<'_> {
+    Demand::Read { key: &request.key, range_end: &request.range_end }
 }
 
 pub(super) async fn range_stream(
     shared: Arc<Shared>,
+    asker: Asker,
     request: RangeRequest,
 ) -> Result<impl Stream<Item = Result<RangeStreamResponse, Status>> + Send + Unpin, Status> {
     check::range(&request)?;
@@ -61,9 +75,12 @@ pub(super) async fn range_stream(
         return Err(status::no_filtered_stream());
     }
     settle(&shared.backend, request.serializable).await?;
+    let admitted = asker.admit(&shared, demand(&request)).await?;
     let piece_bytes = shared.backend.limits.max_request_bytes;
     let pieces = shared.backend.reader.range_stream(request, piece_bytes);
     let pieces = pieces.map_err(|error| status::of_read(&error))?;
+    // All of them are of one revision, from which nothing is read that was written later.
+    admitted.still(&shared.backend)?;
     let state = Pieces { shared, pieces: Some(pieces), share: None };
     Ok(Box::pin(stream::unfold(state, |mut state| async move {
         let piece = state.next().await.transpose()?;
@@ -104,20 +121,25 @@ impl Pieces {
     }
 }
 
-pub(super) async fn put(shared: Arc<Shared>, request: PutRequest) -> Result<Encoded, Status> {
-    write(&shared, Op::Put(request)).await
+pub(super) async fn put(
+    shared: Arc<Shared>,
+    asker: Asker,
+    request: PutRequest,
+) -> Result<Encoded, Status> {
+    write(&shared, &asker, Op::Put(request)).await
 }
 
 pub(super) async fn delete_range(
     shared: Arc<Shared>,
+    asker: Asker,
     request: DeleteRangeRequest,
 ) -> Result<Encoded, Status> {
-    write(&shared, Op::DeleteRange(request)).await
+    write(&shared, &asker, Op::DeleteRange(request)).await
 }
 
 /// Has a write applied and answers it, with what was too large to be read at apply.
-async fn write(shared: &Arc<Shared>, op: Op) -> Result<Encoded, Status> {
-    let Outcome { revision, result, late, .. } = propose(&shared.backend, op).await?;
+async fn write(shared: &Arc<Shared>, asker: &Asker, op: Op) -> Result<Encoded, Status> {
+    let Outcome { revision, result, late, .. } = propose(&shared.backend, asker, op).await?;
     let response = result.map_err(status::of_apply)?;
     if late.is_empty() {
         return large::encode(&shared.backend, Ok(Written { response, revision }))
@@ -159,15 +181,22 @@ impl Headed for Written {
     }
 }
 
-pub(super) async fn txn(shared: Arc<Shared>, request: TxnRequest) -> Result<Encoded, Status> {
+pub(super) async fn txn(
+    shared: Arc<Shared>,
+    asker: Asker,
+    request: TxnRequest,
+) -> Result<Encoded, Status> {
     if is_read_only(&request) {
         check::txn(&request, shared.backend.limits.max_txn_ops)?;
         settle(&shared.backend, is_serializable(&request)).await?;
+        let admitted = asker.admit(&shared, Demand::Txn(&request)).await?;
         let keys = large::keys_of_txn(&shared.backend.reader, &request);
         let read = move |reader: &Reader, most| reader.txn_readonly(&request, most);
-        return large::read(&shared, keys, read).await;
+        let answer = large::read(&shared, keys, read).await?;
+        admitted.still(&shared.backend)?;
+        return Ok(answer);
     }
-    write(&shared, Op::Txn(request)).await
+    write(&shared, &asker, Op::Txn(request)).await
 }
 
 fn ranges(request: &TxnRequest) -> impl Iterator<Item = Option<&RangeRequest>> {
@@ -189,9 +218,10 @@ fn is_serializable(request: &TxnRequest) -> bool {
 
 pub(super) async fn compact(
     shared: Arc<Shared>,
+    asker: Asker,
     request: CompactionRequest,
 ) -> Result<CompactionResponse, Status> {
-    let outcome = propose(&shared.backend, Op::Compaction(request)).await?;
+    let outcome = propose(&shared.backend, &asker, Op::Compaction(request)).await?;
     outcome.result.map_err(status::of_apply)?;
     if let Some(deleted) = outcome.physical {
         deleted.await.map_err(|_| status::stopped())?;

@@ -11,6 +11,7 @@ use tonic::Status;
 use super::Shared;
 use super::call::{Call, Reply};
 use super::frame::Frames;
+use super::identity::Asker;
 use super::propose::{decide, mismatch};
 use crate::api::backend::Backend;
 use crate::api::method::Method;
@@ -21,12 +22,13 @@ use crate::proto::etcdserverpb::{
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
 use crate::proto::internal::request::Op;
-use crate::state::Response;
+use crate::state::{Demand, Response};
 use crate::types::ids::LeaseId;
 use crate::upkeep::{LessorError, min_lease_ttl};
 
 pub(super) async fn grant(
     shared: Arc<Shared>,
+    asker: Asker,
     mut request: LeaseGrantRequest,
 ) -> Result<LeaseGrantResponse, Status> {
     let backend = &shared.backend;
@@ -35,7 +37,7 @@ pub(super) async fn grant(
     }
     // Raised here and not at apply: members may be configured differently, the log is one.
     request.ttl = request.ttl.max(min_lease_ttl(backend.limits.election_timeout));
-    match decide(&shared, Op::LeaseGrant(request)).await? {
+    match decide(&shared, &asker, Op::LeaseGrant(request)).await? {
         (revision, Response::LeaseGrant(mut response)) => {
             response.header = header::at(backend, revision);
             Ok(response)
@@ -46,9 +48,10 @@ pub(super) async fn grant(
 
 pub(super) async fn revoke(
     shared: Arc<Shared>,
+    asker: Asker,
     request: LeaseRevokeRequest,
 ) -> Result<LeaseRevokeResponse, Status> {
-    let (revision, _) = decide(&shared, Op::LeaseRevoke(request)).await?;
+    let (revision, _) = decide(&shared, &asker, Op::LeaseRevoke(request)).await?;
     Ok(LeaseRevokeResponse { header: header::at(&shared.backend, revision) })
 }
 
@@ -111,10 +114,15 @@ where
 
 pub(super) async fn time_to_live(
     shared: Arc<Shared>,
+    asker: Asker,
     request: LeaseTimeToLiveRequest,
 ) -> Result<LeaseTimeToLiveResponse, Status> {
     let backend = &shared.backend;
     let id = LeaseId(request.id);
+    let admitted = match request.keys {
+        true => Some(asker.admit(&shared, Demand::LeaseKeys(id)).await?),
+        false => None,
+    };
     let left = ask(backend, || backend.lessor.remaining(id)).await.map_err(status::of_lessor)?;
     let header = header::now(backend);
     let Some(left) = left else {
@@ -125,7 +133,16 @@ pub(super) async fn time_to_live(
             ..Default::default()
         });
     };
-    let keys = if request.keys { backend.reader.lease_keys(id) } else { Vec::new() };
+    let keys = match admitted {
+        // Keys that came on it meanwhile may be others'.
+        Some(_) => {
+            let admitted = asker.admit(&shared, Demand::LeaseKeys(id)).await?;
+            let keys = backend.reader.lease_keys(id);
+            admitted.still(backend)?;
+            keys
+        }
+        None => Vec::new(),
+    };
     Ok(LeaseTimeToLiveResponse {
         header,
         id: request.id,
@@ -137,6 +154,7 @@ pub(super) async fn time_to_live(
 
 pub(super) async fn leases(
     shared: Arc<Shared>,
+    _: Asker,
     _: LeaseLeasesRequest,
 ) -> Result<LeaseLeasesResponse, Status> {
     let leases = shared.backend.lessor.list().into_iter().map(|id| LeaseStatus { id: id.0 });

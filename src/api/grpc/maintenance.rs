@@ -6,6 +6,7 @@ use futures::stream;
 use tonic::Status;
 
 use super::Shared;
+use super::identity::Asker;
 use super::propose::{decide, mismatch};
 use crate::api::backend::Backend;
 use crate::api::{header, status as wire};
@@ -28,6 +29,7 @@ const MOST_ALARMS: usize = 1_024;
 
 pub(super) async fn status(
     shared: Arc<Shared>,
+    _: Asker,
     _: StatusRequest,
 ) -> Result<StatusResponse, Status> {
     let backend = &shared.backend;
@@ -75,6 +77,7 @@ fn alarm_text(alarm: &AlarmMember) -> String {
 
 pub(super) async fn alarm(
     shared: Arc<Shared>,
+    asker: Asker,
     request: AlarmRequest,
 ) -> Result<AlarmResponse, Status> {
     if AlarmAction::try_from(request.action).is_err() {
@@ -84,7 +87,7 @@ pub(super) async fn alarm(
     if raises && shared.backend.reader.alarms().list(AlarmType::None).len() >= MOST_ALARMS {
         return Err(wire::too_many_alarms(MOST_ALARMS));
     }
-    match decide(&shared, Op::Alarm(request)).await? {
+    match decide(&shared, &asker, Op::Alarm(request)).await? {
         (revision, Response::Alarm(mut response)) => {
             response.header = header::at(&shared.backend, revision);
             Ok(response)
@@ -97,6 +100,7 @@ pub(super) async fn alarm(
 /// is nothing to do, and nobody has to wait for it.
 pub(super) async fn defragment(
     shared: Arc<Shared>,
+    _: Asker,
     _: DefragmentRequest,
 ) -> Result<DefragmentResponse, Status> {
     let begun = shared.clock.now();
@@ -112,6 +116,7 @@ pub(super) async fn defragment(
 
 pub(super) async fn hash_kv(
     shared: Arc<Shared>,
+    _: Asker,
     request: HashKvRequest,
 ) -> Result<HashKvResponse, Status> {
     let hashed = shared.backend.hash_kv(request.revision).await?;
@@ -124,12 +129,13 @@ pub(super) async fn hash_kv(
     })
 }
 
-pub(super) async fn hash(_: Arc<Shared>, _: HashRequest) -> Result<HashResponse, Status> {
+pub(super) async fn hash(_: Arc<Shared>, _: Asker, _: HashRequest) -> Result<HashResponse, Status> {
     Err(wire::not_offered("the hash of the database file", "HashKV compares the contents"))
 }
 
 pub(super) async fn snapshot(
     _: Arc<Shared>,
+    _: Asker,
     _: SnapshotRequest,
 ) -> Result<stream::Empty<Result<SnapshotResponse, Status>>, Status> {
     Err(wire::not_offered("the snapshot stream", "copy the data directory of a stopped member"))
@@ -137,6 +143,7 @@ pub(super) async fn snapshot(
 
 pub(super) async fn move_leader(
     shared: Arc<Shared>,
+    _: Asker,
     request: MoveLeaderRequest,
 ) -> Result<MoveLeaderResponse, Status> {
     let node = &shared.backend.node;
@@ -146,6 +153,7 @@ pub(super) async fn move_leader(
 
 pub(super) async fn downgrade(
     _: Arc<Shared>,
+    _: Asker,
     _: DowngradeRequest,
 ) -> Result<DowngradeResponse, Status> {
     Err(wire::not_offered("downgrading", "the data format has no older version"))

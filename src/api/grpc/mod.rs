@@ -10,6 +10,7 @@ mod frame;
 pub(crate) mod fuzz;
 mod health;
 mod hold;
+mod identity;
 mod kv;
 mod large;
 mod lease;
@@ -35,6 +36,7 @@ use body::refuse;
 pub use body::{Body, Encoded};
 use call::{Call, Meter, Reply, Terms, Ticket};
 use frame::Frames;
+use identity::Asker;
 
 use super::backend::Backend;
 use super::budget::Budget;
@@ -100,6 +102,8 @@ impl Grpc {
             return refused(&unknown(head.uri.path()));
         };
         let audited = Audited::of(method, head.extensions.get());
+        let acted = audited.as_ref().map(Audited::user);
+        let asker = Asker::of(&head.headers, head.extensions.get(), acted);
         let mut meter = Meter::start(Arc::clone(&self.shared), method, audited);
         let terms = Terms::of(&head.headers);
         if let Err(status) = self.admit(method, terms, &head.headers) {
@@ -116,7 +120,8 @@ impl Grpc {
         };
         let limit = self.shared.backend.limits.max_message_bytes();
         let frames = Frames::new(body, limit, account.clone());
-        let ticket = Ticket { shared: Arc::clone(&self.shared), meter, terms, account, charge };
+        let ticket =
+            Ticket { shared: Arc::clone(&self.shared), meter, terms, asker, account, charge };
         route(method, Call { frames, ticket })
     }
 
@@ -189,20 +194,20 @@ where
         Method::AuthStatus => call.unary(auth::status),
         Method::AuthDisable => call.unary(auth::disable),
         Method::Authenticate => call.unary(auth::authenticate),
-        Method::AuthEnable
-        | Method::UserAdd
-        | Method::UserGet
-        | Method::UserList
-        | Method::UserDelete
-        | Method::UserChangePassword
-        | Method::UserGrantRole
-        | Method::UserRevokeRole
-        | Method::RoleAdd
-        | Method::RoleGet
-        | Method::RoleList
-        | Method::RoleDelete
-        | Method::RoleGrantPermission
-        | Method::RoleRevokePermission => call.unary(auth::not_offered),
+        Method::AuthEnable => call.unary(auth::enable),
+        Method::UserAdd => call.unary(auth::user_add),
+        Method::UserGet => call.unary(auth::user_get),
+        Method::UserList => call.unary(auth::user_list),
+        Method::UserDelete => call.unary(auth::user_delete),
+        Method::UserChangePassword => call.unary(auth::user_change_password),
+        Method::UserGrantRole => call.unary(auth::user_grant_role),
+        Method::UserRevokeRole => call.unary(auth::user_revoke_role),
+        Method::RoleAdd => call.unary(auth::role_add),
+        Method::RoleGet => call.unary(auth::role_get),
+        Method::RoleList => call.unary(auth::role_list),
+        Method::RoleDelete => call.unary(auth::role_delete),
+        Method::RoleGrantPermission => call.unary(auth::role_grant_permission),
+        Method::RoleRevokePermission => call.unary(auth::role_revoke_permission),
         Method::HealthCheck => call.unary(health::check),
         Method::HealthWatch => call.server_stream(health::watch),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::Shared;
+use super::identity::Asker;
 use crate::api::backend::Backend;
 use crate::api::{check, status};
 use crate::proto::etcdserverpb::alarm_request::AlarmAction;
@@ -17,7 +18,7 @@ use crate::storage::space::Room;
 ///
 /// # Errors
 /// The disk and the quota speak before the checks do, as in etcd.
-pub(super) async fn propose(backend: &Backend, op: Op) -> Result<Outcome, Status> {
+pub(super) async fn propose(backend: &Backend, asker: &Asker, op: Op) -> Result<Outcome, Status> {
     match backend.disk.room() {
         Room::Ample => {}
         Room::Low if quota::cost(&op) == 0 => {}
@@ -33,12 +34,17 @@ pub(super) async fn propose(backend: &Backend, op: Op) -> Result<Outcome, Status
         Op::Txn(request) => check::txn(request, backend.limits.max_txn_ops)?,
         _ => {}
     }
-    backend.proposer.propose(op).await.map_err(status::of_propose)
+    let caller = asker.resolve(backend).await?;
+    backend.proposer.propose_for(&caller, op).await.map_err(status::of_propose)
 }
 
 /// As [`propose`], for operations whose whole answer is their result.
-pub(super) async fn decide(shared: &Arc<Shared>, op: Op) -> Result<(i64, Response), Status> {
-    let outcome = propose(&shared.backend, op).await?;
+pub(super) async fn decide(
+    shared: &Arc<Shared>,
+    asker: &Asker,
+    op: Op,
+) -> Result<(i64, Response), Status> {
+    let outcome = propose(&shared.backend, asker, op).await?;
     Ok((outcome.revision, outcome.result.map_err(status::of_apply)?))
 }
 

@@ -35,6 +35,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::health::HealthCheckRequest;
 use crate::proto::health::health_client::HealthClient;
 use crate::storage::space::Space;
+use crate::tokens::{Passwords, Provider};
 use crate::types::clock::Clock;
 use crate::types::ids::{ClusterId, MemberId, RequestIds};
 use crate::upkeep::{
@@ -148,6 +149,9 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         lessor,
         comparing,
         passing,
+        provider: Provider::Nothing,
+        passwords: Passwords::new(4),
+        certificates_name_users: false,
         ids: RequestIds::new(MemberId(1), 1),
         limits: Limits {
             max_request_bytes: 1536 << 10,
@@ -238,7 +242,7 @@ async fn what_is_not_understood_is_told_in_go_words() {
     let late = Request::post(put).header("grpc-timeout", "1m").body(silent).unwrap();
     let late = member.grpc.call(late).await;
     assert_eq!(late.headers()["grpc-status"], "4");
-    let (code, text) = member.raw("/etcdserverpb.Auth/UserAdd", &[], vec![0; 5]).await;
+    let (code, text) = member.raw("/etcdserverpb.Maintenance/Hash", &[], vec![0; 5]).await;
     assert!(code == 12 && text.contains("not available in this version"), "{text}");
     member.running.stop().await;
 }

@@ -6,7 +6,7 @@ mod status;
 use serde::Deserialize;
 
 use super::layers::{Origin, Settings};
-use super::{Config, TlsVersion, suites, table};
+use super::{Config, TlsVersion, auth, suites, table};
 
 /// What is wrong and what is only worth saying.
 #[derive(Debug, Default)]
@@ -42,6 +42,7 @@ pub(super) fn check(settings: &Settings, config: &Config, found: &mut Findings) 
     tls(config, found);
     suites(settings, config, found);
     limits(config, found);
+    found.warnings.extend(auth::cost(settings.get("bcrypt-cost")).1);
     status::check(settings, found);
 }
 

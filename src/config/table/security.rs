@@ -3,7 +3,6 @@
 use super::{Kind, Setting};
 
 const NO_DIALLING: &str = "this server never dials itself";
-const AUTH: &str = "users and roles";
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("cert-file", Kind::Text, "", "Certificate shown to clients, PEM.")
@@ -164,10 +163,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text,
         "simple",
         "Kind of token: simple, or jwt with its options.",
-    )
-    .later(AUTH),
-    Setting::new("auth-token-ttl", Kind::Uint(64), "300", "Seconds a simple token lives.")
-        .later(AUTH),
-    Setting::new("bcrypt-cost", Kind::Uint(64), "10", "Work to hash a password, 4 to 31.")
-        .later(AUTH),
+    ),
+    Setting::new("auth-token-ttl", Kind::Uint(64), "300", "Seconds a simple token lives."),
+    Setting::new("bcrypt-cost", Kind::Uint(64), "10", "Work to hash a password, 4 to 31."),
 ];

@@ -4,6 +4,7 @@
 //! it is looked at before the first change.
 
 mod alarm;
+mod auth;
 pub(super) mod authorize;
 mod compact;
 mod compare;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::alarm::Alarms;
+use super::auth::Auth;
 use super::changes::Changes;
 use super::error::{ApplyError, Failure, StateError};
 use super::late::{Late, Missing};
@@ -31,6 +33,7 @@ use crate::proto::etcdserverpb::{DeleteRangeResponse, PutResponse, TxnResponse};
 use crate::proto::internal::Request;
 use crate::proto::internal::request::Op;
 
+pub(super) use auth::TokenEvent;
 pub(super) use txn::read_only;
 
 /// Someone who waits for a compaction to be carried out.
@@ -46,9 +49,11 @@ pub(super) struct Tables {
     pub(super) leases: Arc<Leases>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) members: Arc<Members>,
+    pub(super) auth: Arc<Auth>,
     pub(super) compactions: Compactions,
     /// To be announced once the batch is committed.
     pub(super) lease_events: Vec<LeaseEvent>,
+    pub(super) token_events: Vec<TokenEvent>,
     pub(super) waiters: Vec<Waiter>,
     /// In bytes.
     pub(super) quota: u64,
@@ -58,6 +63,8 @@ pub(super) struct Tables {
 struct Apply<'a> {
     tables: &'a mut Tables,
     changes: &'a mut Changes,
+    /// The entry's position in the log.
+    index: u64,
     /// How much of the answers may be read right away.
     early: &'a Meter,
     late: Vec<Late>,
@@ -65,17 +72,17 @@ struct Apply<'a> {
     place: Vec<usize>,
 }
 
-/// Applies one request.
+/// Applies one request of the entry at `index`.
 ///
 /// # Errors
 /// The store failed: the process must stop. A refusal is an outcome.
 pub(super) fn apply(
     tables: &mut Tables,
     changes: &mut Changes,
-    request: &Request,
+    (index, request): (u64, &Request),
     early: &Meter,
 ) -> Result<Outcome, StateError> {
-    let mut apply = Apply { tables, changes, early, late: Vec::new(), place: Vec::new() };
+    let mut apply = Apply { tables, changes, index, early, late: Vec::new(), place: Vec::new() };
     let mut physical = None;
     let result = match apply.run(request, &mut physical) {
         Ok(response) => Ok(response),
@@ -145,6 +152,18 @@ impl Apply<'_> {
                 members.set_cluster_version(&version.version, self.changes);
                 Ok(Response::Done)
             }
+            Op::Authenticate(asked) => Ok(self.authenticate(asked)?),
+            Op::AuthEnable(_)
+            | Op::AuthDisable(_)
+            | Op::UserAdd(_)
+            | Op::UserDelete(_)
+            | Op::UserChangePassword(_)
+            | Op::UserGrantRole(_)
+            | Op::UserRevokeRole(_)
+            | Op::RoleAdd(_)
+            | Op::RoleDelete(_)
+            | Op::RoleGrantPermission(_)
+            | Op::RoleRevokePermission(_) => Ok(self.change_auth(op)?),
         }
     }
 }

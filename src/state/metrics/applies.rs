@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proto::internal::request::Op;
 use crate::telemetry::metrics::{Histogram, HistogramVec, Registry, buckets};
 
-const KINDS: usize = 10;
+const KINDS: usize = 22;
 
 /// A histogram for each kind and success, which appears when first used, as etcd's do.
 pub(super) struct Applies {
@@ -51,5 +51,17 @@ const fn kind(op: &Op) -> (usize, &'static str) {
         Op::Alarm(_) => (7, "Alarm"),
         Op::MemberAttributes(_) => (8, "ClusterMemberAttrSet"),
         Op::ClusterVersion(_) => (9, "ClusterVersionSet"),
+        Op::AuthEnable(_) => (10, "AuthEnable"),
+        Op::AuthDisable(_) => (11, "AuthDisable"),
+        Op::Authenticate(_) => (12, "Authenticate"),
+        Op::UserAdd(_) => (13, "AuthUserAdd"),
+        Op::UserDelete(_) => (14, "AuthUserDelete"),
+        Op::UserChangePassword(_) => (15, "AuthUserChangePassword"),
+        Op::UserGrantRole(_) => (16, "AuthUserGrantRole"),
+        Op::UserRevokeRole(_) => (17, "AuthUserRevokeRole"),
+        Op::RoleAdd(_) => (18, "AuthRoleAdd"),
+        Op::RoleDelete(_) => (19, "AuthRoleDelete"),
+        Op::RoleGrantPermission(_) => (20, "AuthRoleGrantPermission"),
+        Op::RoleRevokePermission(_) => (21, "AuthRoleRevokePermission"),
     }
 }

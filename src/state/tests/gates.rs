@@ -136,6 +136,7 @@ fn members_and_the_cluster_version_are_kept() {
         member_id: 7,
         name: "one".into(),
         client_urls: vec!["http://localhost:2379".into()],
+        level: 0,
     };
     assert_eq!(store.run(Op::MemberAttributes(attributes)).result, Ok(Response::Done));
     let version = ClusterVersion { version: "3.5.0".into() };

@@ -41,7 +41,7 @@ pub(super) fn fill(store: &mut Store) {
     store.configure(&[1, 2, 3]);
     for id in [1, 2, 3] {
         let (name, client_urls) = (format!("m{id}"), vec![format!("http://m{id}:2379")]);
-        let attributes = MemberAttributes { member_id: id, name, client_urls };
+        let attributes = MemberAttributes { member_id: id, name, client_urls, level: 1 };
         store.run(Op::MemberAttributes(attributes));
     }
     store.run(Op::ClusterVersion(ClusterVersion { version: "3.5.0".into() }));

@@ -17,7 +17,6 @@ use crate::support::wait::{eventually, within};
 
 /// What etcd has and we have not: beginnings of names, and why.
 const ABSENT: &[(&str, &str)] = &[
-    ("etcd_debugging_auth_revision", "there are no users yet"),
     ("etcd_debugging_disk_backend_commit_", "phases of a commit in etcd's database file"),
     ("etcd_debugging_snap_save_marshalling_", "a snapshot of the log is a mark, not a document"),
     ("etcd_debugging_store_", "the store of API version 2"),

@@ -16,8 +16,8 @@ mod txn;
 mod watch;
 
 use crate::support::reference;
-use crate::support::server::{Kind, Server};
-use crate::support::session::Session;
+pub(crate) use crate::support::server::{Kind, Server};
+pub(crate) use crate::support::session::Session;
 
 /// Plays `scenario` on a fresh real server and on a fresh one of ours and compares the records.
 macro_rules! side_by_side {

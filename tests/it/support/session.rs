@@ -115,7 +115,7 @@ impl WatchSession {
         Self::begin(|requests| Box::pin(async move { client.watch(requests).await }))
     }
 
-    fn begin(call: impl FnOnce(ReceiverStream<WatchRequest>) -> Opening) -> Self {
+    pub(crate) fn begin(call: impl FnOnce(ReceiverStream<WatchRequest>) -> Opening) -> Self {
         let (requests, receiver) = tokio::sync::mpsc::channel(64);
         Self { requests, opening: Some(call(ReceiverStream::new(receiver))), stream: None }
     }

@@ -30,19 +30,12 @@ const LEASES: Table = Table {
 /// Copies of all data.
 const SNAPSHOTS: Table = Table { apart: Some("ours sends no snapshots yet"), ..SCRIPT };
 
-/// Answers as bytes.
-const PROTOBUF: Table =
-    Table { apart: Some("those about users, which ours has not yet"), ..SCRIPT };
-
-/// Users and roles.
-const USERS: Table = Table { apart: Some("ours has no users and roles yet"), ..SCRIPT };
-
 /// Each group is played in its order, on servers that are fresh before its first line.
 pub(super) const GROUPS: &[&[Table]] = &[
     &[
         Table { name: "keys", lines: keys::KEYS, ..SCRIPT },
         Table { name: "more", lines: keys::MORE, ..SCRIPT },
-        Table { name: "users", lines: users::USERS, ..USERS },
+        Table { name: "users", lines: users::USERS, ..SCRIPT },
         Table { name: "members", lines: members::MEMBERS, ..MEMBERS },
     ],
     &[Table { name: "transactions", lines: ctl_keys::TRANSACTIONS, ..SCRIPT }],
@@ -59,7 +52,7 @@ pub(super) const GROUPS: &[&[Table]] = &[
         Table { name: "snapshots", lines: tools::SNAPSHOTS, ..SNAPSHOTS },
     ],
     &[Table { name: "watches", lines: watches::WATCHES, ..SCRIPT }],
-    &[Table { name: "protobuf", lines: tools::PROTOBUF, ..PROTOBUF }],
+    &[Table { name: "protobuf", lines: tools::PROTOBUF, ..SCRIPT }],
 ];
 
 /// Played on servers with hardly any room.
