@@ -14,6 +14,7 @@ use crate::enrol::fuzz as enrol;
 use crate::state::fuzz as state;
 use crate::storage::fuzz as storage;
 use crate::storage::wal::fuzz as wal;
+use crate::tokens::fuzz as tokens;
 use crate::transport::fuzz as transport;
 use crate::types::url::Url;
 
@@ -41,7 +42,7 @@ pub const TARGETS: [(&str, Target); 29] = [
     ("setting", config::value),
     ("urls", urls),
     ("pem", pem),
-    ("token", enrol::token),
+    ("token", token),
     ("enrolment", enrol::enrolment),
     ("http2", transport::http2),
     ("frames", api::frames),
@@ -70,6 +71,11 @@ fn pem(bytes: &[u8]) {
 fn peer_json(bytes: &[u8]) {
     bootstrap::told(bytes);
     api::question(bytes);
+}
+
+fn token(bytes: &[u8]) {
+    enrol::token(bytes);
+    tokens::shown(bytes);
 }
 
 fn identity(bytes: &[u8]) {

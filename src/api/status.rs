@@ -79,6 +79,7 @@ pub fn of_apply(error: ApplyError) -> Status {
         ApplyError::InvalidAuthMgmt => {
             Status::invalid_argument("etcdserver: invalid auth management")
         }
+        ApplyError::NameTooLong => Status::invalid_argument("etcdserver: name is too long"),
         ApplyError::TooManyUsers => {
             Status::resource_exhausted("etcdserver: users and roles take all the memory they may")
         }

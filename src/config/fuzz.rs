@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{file, flags, golang, table, value};
+use super::{auth, file, flags, golang, table, value};
 use crate::types::fuzz::Seed;
 
 /// A configuration file.
@@ -24,6 +24,7 @@ pub(crate) fn value(bytes: &[u8]) {
     for setting in table::all() {
         let _ = value::parse(setting.kind, &text);
     }
+    let _ = auth::token(&text);
     let _ = (value::gates(&text), golang::boolean(&text), golang::unsigned(&text));
     let _ = golang::integer(&text);
     if let Ok(duration) = golang::duration(&text) {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{TARGETS, api, client, config, consensus, ctl, enrol, state, storage, transport, wal};
+use super::{
+    TARGETS, api, client, config, consensus, ctl, enrol, state, storage, tokens, transport, wal,
+};
 use crate::certs::{Authority, Key, Leaf, Purpose, Request, Validity};
 use crate::types::clock::Clock;
 use crate::types::fuzz::Seed;
@@ -50,6 +52,7 @@ fn seeds() -> Vec<Seed> {
         wal::seeds(),
         storage::seeds(),
         state::seeds(),
+        tokens::seeds(),
         consensus::seeds(),
         config::seeds(),
         api::seeds(),

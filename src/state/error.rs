@@ -150,6 +150,9 @@ pub enum ApplyError {
     /// The root user or role would go while auth is enabled, or a range has no keys.
     #[error("invalid auth management")]
     InvalidAuthMgmt,
+    /// The name of a user or a role is longer than any store takes.
+    #[error("name is too long")]
+    NameTooLong,
     /// Users and roles take all the memory they may.
     #[error("too many users and roles")]
     TooManyUsers,

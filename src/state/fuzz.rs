@@ -10,6 +10,7 @@ use super::mvcc::index::checkpoint;
 use super::mvcc::record;
 use super::piece::{self, Body, Builder, Piece, Totals};
 use super::rolling::Rolling;
+use crate::proto::authpb::User;
 use crate::proto::internal::MemberAttributes;
 use crate::proto::mvccpb::KeyValue;
 use crate::storage::engine::Space;
@@ -82,6 +83,12 @@ pub(crate) fn seeds() -> Vec<Seed> {
         level: 0,
     };
     let members = [&[8][..], &1_u64.to_be_bytes(), &attributes.encode_to_vec()].concat();
+    let user = User {
+        name: "alice".into(),
+        password: "hash".into(),
+        roles: vec!["r".into()],
+        options: None,
+    };
     let mut pairs = Builder::new(7, 0);
     // An empty piece is one as well, if they should not fit.
     let _ = pairs.push(Space::Records, &Revision::new(3, 0).to_bytes(), &record::encode(&kv));
@@ -90,6 +97,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
     let mut seeds = vec![
         Seed::new("record", "put", record::encode(&kv).to_vec()),
         Seed::new("tables", "member", members),
+        Seed::new("tables", "user", [&[7][..], b"u/alice", &user.encode_to_vec()].concat()),
         Seed::new("piece", "pairs", pairs.finish().to_vec()),
         Seed::new("piece", "end", piece::end(7, 1, totals).to_vec()),
     ];

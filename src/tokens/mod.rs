@@ -3,6 +3,8 @@
 //! Nothing here is replicated and nothing is stored. The state machine tells [`SimpleTokens`] what was
 //! issued and what ended; the gRPC face asks whose a token is.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod jwt;
 mod password;
 mod provider;

@@ -19,6 +19,10 @@ const FIRST_REVISION: u64 = 1;
 /// leads to them with every change.
 const MOST_BYTES: usize = 32 << 20;
 
+/// Bytes of a name, as many as etcd's store takes. It is part of a key, and the engine ends the process over
+/// keys of 64 KiB.
+const LONGEST_NAME: usize = 32 << 10;
+
 /// Where is stored what is not a user or a role.
 const ENABLED_KEY: &[u8] = b"enabled";
 const REVISION_KEY: &[u8] = b"revision";
@@ -182,6 +186,9 @@ impl Auth {
     pub(super) fn put_user(&mut self, user: User, changes: &mut Changes) -> Result<(), ApplyError> {
         let name = name(&user.name);
         let (key, value) = (format!("{USER}{name}"), user.encode_to_vec());
+        if name.len() > LONGEST_NAME {
+            return Err(ApplyError::NameTooLong);
+        }
         let before = self.users.get(&name).map(|held| key.len() + held.user.encoded_len());
         self.take(before, key.len() + value.len())?;
         changes.put(Space::Auth, key.as_bytes(), &value);
@@ -205,6 +212,9 @@ impl Auth {
     pub(super) fn put_role(&mut self, role: Role, changes: &mut Changes) -> Result<(), ApplyError> {
         let name = name(&role.name);
         let (key, value) = (format!("{ROLE}{name}"), role.encode_to_vec());
+        if name.len() > LONGEST_NAME {
+            return Err(ApplyError::NameTooLong);
+        }
         let before = self.roles.get(&name).map(|role| key.len() + role.encoded_len());
         self.take(before, key.len() + value.len())?;
         changes.put(Space::Auth, key.as_bytes(), &value);

@@ -1,6 +1,7 @@
 //! The rules of the state machine, played against a real engine in a directory of its own.
 
 mod adopt;
+mod auth;
 mod compaction;
 mod gates;
 mod hash;

@@ -41,7 +41,7 @@ async fn nothing_is_hidden_in_a_transaction() {
     answer(root.kv().put(hung)).await.unwrap();
     let get = || op(Inner::RequestRange(RangeRequest { key: "b".into(), ..Default::default() }));
     let put_b = || op(Inner::RequestPut(session::put("b", "mine")));
-    let lease_5 = || op(Inner::RequestPut(PutRequest { lease: 5, ..session::put("a", "1") }));
+    let lease_5 = || op(Inner::RequestPut(PutRequest { lease: 5, ..session::put("a2", "1") }));
     let fine = || op(Inner::RequestPut(session::put("a", "1")));
     for depth in 0..4 {
         for in_failure in [false, true] {

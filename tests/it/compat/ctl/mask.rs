@@ -98,9 +98,14 @@ const LATER_FLAGS: [(&str, &str); 18] = [
 /// leases is a header alone.
 pub(super) fn term(answer: &[u8]) -> Vec<u8> {
     let mut masked = answer.to_vec();
-    let end = match answer {
-        [0x0a, length, ..] => 2 + usize::from(*length),
-        all => all.len(),
+    // A user in detail has its name in front, in text.
+    let text = match answer.starts_with(b"User: ") {
+        true => answer.windows(3).position(|three| three == b"\n\n\n").map_or(0, |at| at + 2),
+        false => 0,
+    };
+    let end = match answer.get(text..).unwrap_or_default() {
+        [0x0a, length, ..] => text + 2 + usize::from(*length),
+        _ => answer.len(),
     };
     if let Some([0x20, term]) = masked.get_mut(end.saturating_sub(2)..end) {
         *term = b'_';
