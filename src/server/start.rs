@@ -70,10 +70,9 @@ pub(super) async fn start(
     inherited: Inherited,
 ) -> Result<Running, ServerError> {
     let registry = registry();
-    let access = Access::open(config, &registry)?;
     let telling = Telling::start(Arc::clone(notifier), supervisor);
     let opened = open(config, &registry, &telling, inherited).await?;
-    let Opened { mut data_dir, mut bound, plan, space, wal, recovered } = opened;
+    let Opened { mut data_dir, mut bound, plan, space, wal, recovered, access } = opened;
     let identity = plan.identity();
     announce(identity, &registry);
     telling.is(Moment::Works("opening the state"));
@@ -112,7 +111,6 @@ pub(super) async fn start(
     };
     let backend = Arc::new(backend(config, identity, &parts, told));
     // Before the others are needed: whom they trust may have changed while this member was down.
-    access.follow(supervisor);
     let credentials = certificates::start(&bound, config, identity.member, &registry, supervisor);
     // Without the others there may never be a leader.
     bound.serve_peers(&peer::router(&backend), supervisor)?;
@@ -144,6 +142,7 @@ struct Opened {
     space: Space,
     wal: Wal,
     recovered: Recovered,
+    access: Access,
 }
 
 async fn open(
@@ -152,6 +151,7 @@ async fn open(
     telling: &Telling,
     inherited: Inherited,
 ) -> Result<Opened, ServerError> {
+    let access = Access::open(config, registry)?;
     let data_dir = hardening::open_data_dir(config)?;
     // Before the log is touched: a port that is taken should not cost a founded cluster.
     let bound = listeners::bind(config, registry, inherited).await?;
@@ -163,7 +163,7 @@ async fn open(
     telling.is(Moment::Works("opening the log"));
     let (wal, recovered) = open_wal(config, &data_dir, registry)?;
     let plan = plan.with_log(recovered.last.is_none(), config, peer_credentials).await?;
-    Ok(Opened { data_dir, bound, plan, space, wal, recovered })
+    Ok(Opened { data_dir, bound, plan, space, wal, recovered, access })
 }
 
 /// Whether this member holds what the others do, before it answers anybody; if that is wanted.
@@ -422,6 +422,7 @@ fn backend(
     health: watch::Receiver<Health>,
 ) -> Backend {
     let member = &config.member;
+    parts.access.follow(parts.supervisor);
     let started = u64::try_from(Clock.unix().as_millis()).unwrap_or_default();
     Backend {
         cluster: identity.cluster,

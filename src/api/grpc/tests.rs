@@ -103,6 +103,18 @@ impl Member {
     }
 }
 
+fn limits() -> Limits {
+    Limits {
+        max_request_bytes: 1536 << 10,
+        max_txn_ops: 128,
+        watch_progress_interval: Duration::from_secs(600),
+        election_timeout: Duration::from_secs(1),
+        range_bytes_in_flight: Limits::RANGE_BYTES_IN_FLIGHT,
+        slow_request: Duration::from_millis(300),
+        extensive_metrics: false,
+    }
+}
+
 fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
     let (node, reader) = (running.node.clone(), running.reader.clone());
     let lessor = Lessor::start(LessorParts {
@@ -153,15 +165,7 @@ fn backend(running: &Running, health: watch::Receiver<Health>) -> Backend {
         passwords: Passwords::new(4),
         certificates_name_users: false,
         ids: RequestIds::new(MemberId(1), 1),
-        limits: Limits {
-            max_request_bytes: 1536 << 10,
-            max_txn_ops: 128,
-            watch_progress_interval: Duration::from_secs(600),
-            election_timeout: Duration::from_secs(1),
-            range_bytes_in_flight: Limits::RANGE_BYTES_IN_FLIGHT,
-            slow_request: Duration::from_millis(300),
-            extensive_metrics: false,
-        },
+        limits: limits(),
         health,
         disk,
         registry: running.registry.clone(),

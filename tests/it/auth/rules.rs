@@ -41,6 +41,14 @@ async fn before(session: &mut Session) {
         Ask::Password("root", "other"),
         Ask::Password("root", ""),
         Ask::Password("root", long),
+    ];
+    play(session, &mut Tokens::default(), &said(NOBODY, asks)).await;
+    play(session, &mut Tokens::default(), &said(NOBODY, roles())).await;
+}
+
+/// What comes after the users.
+fn roles() -> Vec<Ask> {
+    vec![
         Ask::RoleAdd(""),
         Ask::RoleAdd("r1"),
         Ask::RoleAdd("r1"),
@@ -86,8 +94,7 @@ async fn before(session: &mut Session) {
         Ask::UserDelete("root"),
         Ask::UserList,
         Ask::AuthStatus,
-    ];
-    play(session, &mut Tokens::default(), &said(NOBODY, asks)).await;
+    ]
 }
 
 fn prepared() -> Vec<(&'static str, Ask)> {
