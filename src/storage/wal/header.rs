@@ -180,7 +180,7 @@ mod tests {
             Header { marks: bounds((5, 3)), ..good.clone() },
             Header { marks: bounds((3, u64::MAX)), ..good.clone() },
             Header { id: u64::MAX, ..good.clone() },
-            Header { first_seq: u64::MAX, ..good.clone() },
+            Header { first_seq: u64::MAX, ..good },
         ] {
             assert_eq!(Header::decode(&bad.encode()), Err(NoHeader::Bad), "{bad:?}");
         }
