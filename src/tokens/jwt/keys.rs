@@ -302,7 +302,10 @@ fn unfit(what: &'static str, path: &Path, kind: Kind, got: &str) -> KeyError {
 
 /// What the file system says of the files; differs when one was replaced or rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<(u64, u64, i64, i64, u32)>>);
+pub(super) struct Stamp(Vec<Option<OfFile>>);
+
+/// Inode, size, seconds and nanoseconds of the last change, and mode.
+type OfFile = (u64, u64, i64, i64, u32);
 
 impl Stamp {
     /// Looks at every file; symbolic links are followed, as mounted secrets are swapped by turning one.
@@ -311,7 +314,7 @@ impl Stamp {
     }
 }
 
-fn of_file(path: &Path) -> Option<(u64, u64, i64, i64, u32)> {
+fn of_file(path: &Path) -> Option<OfFile> {
     let found = std::fs::metadata(path).ok()?;
     Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec(), found.mode()))
 }
