@@ -74,8 +74,6 @@ pub(super) async fn start(
     let opened = open(config, &registry, &telling, inherited).await?;
     let Opened { mut data_dir, mut bound, plan, space, wal, recovered, access } = opened;
     let identity = plan.identity();
-    announce(identity, &registry);
-    telling.is(Moment::Works("opening the state"));
     let stores = Stores { data_dir: &data_dir, space: &space };
     let (machine, reader) = open_state(config, &stores, &access, (supervisor, &registry))?;
     let logged = recovered.last.as_ref().map_or(0, |last| last.index + 1);
@@ -163,6 +161,8 @@ async fn open(
     telling.is(Moment::Works("opening the log"));
     let (wal, recovered) = open_wal(config, &data_dir, registry)?;
     let plan = plan.with_log(recovered.last.is_none(), config, peer_credentials).await?;
+    announce(plan.identity(), registry);
+    telling.is(Moment::Works("opening the state"));
     Ok(Opened { data_dir, bound, plan, space, wal, recovered, access })
 }
 

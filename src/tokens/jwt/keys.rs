@@ -304,7 +304,7 @@ fn unfit(what: &'static str, path: &Path, kind: Kind, got: &str) -> KeyError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<Option<OfFile>>);
 
-/// Inode, size, seconds and nanoseconds of the last change, and mode.
+/// Inode, size, time of the last change and mode.
 type OfFile = (u64, u64, i64, i64, u32);
 
 impl Stamp {

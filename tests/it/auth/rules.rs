@@ -170,8 +170,7 @@ async fn while_enabled(session: &mut Session) {
     let all_but_adding = asks
         .iter()
         .filter(|ask| !matches!(ask, Ask::MemberAdd(_) | Ask::HashKv | Ask::Disable | Ask::Leases));
-    let as_root = all_but_adding.cloned().collect();
-    play(session, &mut tokens, &said("root", as_root)).await;
+    play(session, &mut tokens, &said("root", all_but_adding.cloned().collect())).await;
     play(session, &mut tokens, &said("root", vec![Ask::Disable, Ask::Disable])).await;
     play(session, &mut tokens, &said("anything", vec![Ask::UserList, Ask::Get("k", "")])).await;
 }
