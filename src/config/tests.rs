@@ -350,7 +350,9 @@ fn what_later_versions_say_is_said_too() {
 #[test]
 fn tokens_are_configured_by_flag_variable_and_file_alike() {
     let jwt = "jwt,sign-method=ES256,priv-key=/k,ttl=1m";
+    let file = file(&format!("auth-token: {jwt}\nauth-token-ttl: 9\nbcrypt-cost: 5\n"));
     for (args, env) in [
+        ([format!("--config-file={}", file.path().display())].to_vec(), vec![]),
         (
             [format!("--auth-token={jwt}"), "--auth-token-ttl=9".into(), "--bcrypt-cost=5".into()]
                 .to_vec(),

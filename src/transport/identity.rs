@@ -25,8 +25,7 @@ pub struct Identity {
 /// The readable parts of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerCertificate {
-    /// The subject's common name, empty when there is none. This is the user name of etcd's
-    /// certificate authentication.
+    /// The subject's common name, empty when there is none.
     pub common_name: String,
     /// Host names among the alternative names.
     pub dns_names: Vec<String>,
@@ -77,6 +76,15 @@ impl PeerCertificate {
             }
         }
         Ok(certificate)
+    }
+
+    /// The user it stands for: its common name, as in etcd. Identities of workloads (SPIFFE) have none,
+    /// but a URI, which then is the name.
+    pub fn user(&self) -> &str {
+        match self.uris.first() {
+            Some(uri) if self.common_name.is_empty() => uri,
+            _ => &self.common_name,
+        }
     }
 
     /// Whether it is valid for a host name.
@@ -152,6 +160,9 @@ mod tests {
         let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let read = PeerCertificate::from_der(made.der()).unwrap();
         assert_eq!((&*read.common_name, &*read.uris), ("app", &[uri.to_owned()][..]));
-        assert_eq!(read.dns_names, ["app.example.org"]);
+        assert_eq!((&*read.dns_names, read.user()), (&["app.example.org".to_owned()][..], "app"));
+        let nameless = PeerCertificate { common_name: String::new(), ..read };
+        assert_eq!(nameless.user(), uri);
+        assert_eq!(PeerCertificate::default().user(), "");
     }
 }

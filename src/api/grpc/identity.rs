@@ -65,7 +65,7 @@ impl Asker {
                 }
             }
             (None, Some(certificate)) if backend.certificates_name_users => Caller::User {
-                name: certificate.common_name.as_str().into(),
+                name: certificate.user().into(),
                 revision: backend.reader.auth().revision(),
             },
             (None, _) => Caller::Nobody,

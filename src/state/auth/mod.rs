@@ -2,7 +2,7 @@
 //!
 //! [`Auth`] is replicated state like any other: changed by entries, stored with them, in every image
 //! and in the hash over everything applied. Who is allowed what is decided by
-//! [`authorize`](super::apply::authorize) alone, which asks [`Auth`] what a caller holds. Tokens are
+//! `state/apply/authorize.rs` alone, which asks [`Auth`] what a caller holds. Tokens are
 //! not here: they say who a caller is, on one member, for a time.
 
 mod change;
