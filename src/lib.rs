@@ -12,7 +12,7 @@
 //! | 4 | [`watch`] reads history and fans it out; [`client`] small gRPC client |
 //! | 3 | [`state`] the replicated state machine |
 //! | 2 | [`transport`] sockets and TLS; [`storage`] bytes on disk; [`certs`] certificates; [`tokens`] passwords and tokens |
-//! | 1 | [`config`], [`tasks`], [`systemd`], [`telemetry`], [`failpoint`] where tests let a process die |
+//! | 1 | [`config`], [`tasks`], [`systemd`], [`telemetry`], [`files`] that are followed, [`failpoint`] where tests let a process die |
 //! | 0 | [`types`], [`proto`] |
 //!
 //! The road of a Put: [`transport`] accepts and decrypts, [`api`] checks, [`consensus`] batches it
@@ -28,6 +28,7 @@ pub mod config;
 pub mod consensus;
 pub mod enrol;
 pub mod failpoint;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -6,7 +6,6 @@ mod keys;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::{Header, encode};
@@ -14,14 +13,12 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Jwt;
+use crate::files::Stamp;
 use crate::telemetry::metrics::{IntCounterVec, Registry};
 use crate::types::clock::Clock;
 
 pub use keys::KeyError;
-use keys::{Keys, Stamp};
-
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+use keys::Keys;
 
 /// Why no token is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +51,6 @@ pub struct Jwts {
 }
 
 struct Seen {
-    at: Instant,
     stamp: Stamp,
     /// The last fault, so that it is logged once.
     fault: Option<String>,
@@ -75,7 +71,7 @@ impl Jwts {
     /// They cannot be used.
     pub fn open(options: Jwt, loose: bool, registry: &Registry) -> Result<Arc<Self>, KeyError> {
         // The stamp first: a file replaced while we read is then seen as changed, not missed.
-        let stamp = Stamp::take(&options);
+        let stamp = Stamp::take(Self::files(&options));
         let keys = Keys::load(&options, loose)?;
         let reloads = registry.counter_vec(
             "etcd_rs_auth_key_reloads_total",
@@ -85,10 +81,9 @@ impl Jwts {
         for result in ["success", "failure"] {
             reloads.with_label_values(&[result]).inc_by(0);
         }
-        let clock = Clock;
-        let seen = Mutex::new(Seen { at: clock.now(), stamp, fault: None });
+        let seen = Mutex::new(Seen { stamp, fault: None });
         let live = ArcSwap::from_pointee(keys);
-        Ok(Arc::new(Self { options, loose, live, seen, reloads, clock }))
+        Ok(Arc::new(Self { options, loose, live, seen, reloads, clock: Clock }))
     }
 
     /// Signs a token for a user that has shown its password.
@@ -130,13 +125,8 @@ impl Jwts {
     /// Reads the files again if they changed since they were last looked at, or were not good then.
     /// Faults are logged and counted.
     pub fn refresh(&self) {
-        let Some(mut seen) = self.seen.try_lock() else { return };
-        let now = self.clock.now();
-        if now.duration_since(seen.at) < LOOK {
-            return;
-        }
-        seen.at = now;
-        if seen.fault.is_some() || Stamp::take(&self.options) != seen.stamp {
+        let mut seen = self.seen.lock();
+        if seen.fault.is_some() || Stamp::take(Self::files(&self.options)) != seen.stamp {
             let _ = self.replace(&mut seen);
         }
     }
@@ -147,12 +137,12 @@ impl Jwts {
     }
 
     /// The files there are.
-    pub fn files(options: &Jwt) -> impl Iterator<Item = &PathBuf> {
+    fn files(options: &Jwt) -> impl Iterator<Item = &PathBuf> {
         [&options.public_key, &options.private_key].into_iter().flatten()
     }
 
     fn replace(&self, seen: &mut Seen) -> Result<(), KeyError> {
-        seen.stamp = Stamp::take(&self.options);
+        seen.stamp = Stamp::take(Self::files(&self.options));
         match Keys::load(&self.options, self.loose) {
             Ok(keys) => {
                 self.live.store(Arc::new(keys));

@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use super::error::TlsError;
 use super::expiry::Expiry;
 use super::identity::PeerCertificate;
-use super::material::{Material, Stamp};
+use super::material::Material;
 use super::metrics::Metrics;
 use super::revocations::{self, ListRefused, Signed};
 use crate::config::{Tls, TlsLimits};
+use crate::files::Stamp;
 use crate::types::clock::Clock;
 use crate::types::hex::hex;
 
@@ -108,7 +109,7 @@ impl Credentials {
         verifies_source: bool,
     ) -> Result<Self, TlsError> {
         // The stamp first: a file replaced while we read is then seen as changed, not missed.
-        let stamp = Stamp::take(&tls);
+        let stamp = Stamp::take(tls.files());
         let material = Material::load(&tls, &limits)?;
         let live = publishable(&material, &tls, 1)?;
         announce(&material, &metrics);
@@ -165,7 +166,7 @@ impl Credentials {
             return;
         }
         seen.at = now;
-        let changed = Stamp::take(&self.inner.tls) != seen.stamp;
+        let changed = Stamp::take(self.inner.tls.files()) != seen.stamp;
         if changed || seen.fault.is_some() {
             // Already logged and counted.
             let _ = self.replace(&mut seen);
@@ -210,7 +211,7 @@ impl Credentials {
 
     fn replace(&self, seen: &mut Seen) -> Result<(), TlsError> {
         let inner = &*self.inner;
-        seen.stamp = Stamp::take(&inner.tls);
+        seen.stamp = Stamp::take(inner.tls.files());
         let generation = inner.live.borrow().generation + 1;
         match self.load_checked(generation) {
             Ok((material, live)) => {

@@ -1,7 +1,6 @@
 //! Certificates, keys and lists read from disk, checked, and turned into what rustls works with.
 
 use std::collections::HashSet;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use super::revocations::{self, Revocations, Signed};
 use super::verify::{AnyServer, Clients, Rules, Servers};
 use super::{pem, provider, roots};
 use crate::config::{Tls, TlsLimits};
+use crate::files::loose_mode;
 use crate::types::clock::Clock;
 
 /// Sessions kept for clients that come back; only where no client certificate is verified.
@@ -258,10 +258,7 @@ impl Material {
 /// Private keys that other users than the owner and its group may read or write, with their modes.
 fn loose_keys(tls: &Tls) -> impl Iterator<Item = (&PathBuf, u32)> {
     let keys = [&tls.key_file, &tls.client_key_file].into_iter().flatten();
-    keys.filter_map(|key| {
-        let mode = std::fs::metadata(key).ok()?.permissions().mode() & 0o777;
-        (mode & 0o006 != 0).then_some((key, mode))
-    })
+    keys.filter_map(|key| loose_mode(key).map(|mode| (key, mode)))
 }
 
 fn load_pairs(tls: &Tls) -> Result<(Option<Pair>, Option<Pair>), TlsError> {
@@ -323,21 +320,4 @@ fn load_rules(tls: &Tls, revoked: HashSet<Vec<u8>>) -> Result<Rules, TlsError> {
         return Err(TlsError::AllowedBoth { cn, hostname });
     }
     Ok(Rules { allowed_cn, allowed_hostname, revoked: Arc::new(revoked) })
-}
-
-/// What the file system says of the configured files; differs when one was replaced or rewritten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<(u64, u64, i64, i64)>>);
-
-impl Stamp {
-    /// Looks at every configured file. Symbolic links are followed: mounted secrets are swapped by
-    /// turning one.
-    pub(super) fn take(tls: &Tls) -> Self {
-        Self(tls.files().map(|path| of_file(path)).collect())
-    }
-}
-
-fn of_file(path: &Path) -> Option<(u64, u64, i64, i64)> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }

@@ -10,7 +10,6 @@ use super::kv::settle;
 use super::propose::decide;
 use crate::api::backend::Backend;
 use crate::api::{header, status as wire};
-use crate::proto::authpb::User;
 use crate::proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse,
     AuthRoleAddRequest, AuthRoleAddResponse, AuthRoleDeleteRequest, AuthRoleDeleteResponse,
@@ -25,7 +24,7 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::internal::Authenticate;
 use crate::proto::internal::request::Op;
-use crate::state::auth::{Auth, Caller};
+use crate::state::auth::{Auth, Caller, has_no_password};
 use crate::state::membership::LEVEL;
 use crate::state::{Demand, Response};
 use crate::tokens::{Provider, prefix};
@@ -224,10 +223,6 @@ async fn check_password(
     }
     tracing::warn!(user = request.name, "invalid authentication was requested");
     Err(wire::auth_failed())
-}
-
-fn has_no_password(user: &User) -> bool {
-    user.options.is_some_and(|options| options.no_password)
 }
 
 /// Has a token issued that every member knows.

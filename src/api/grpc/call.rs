@@ -161,7 +161,7 @@ where
             let work = async {
                 let request = self.only().await?;
                 self.ticket.guard().await?;
-                let asker = self.ticket.asker.clone();
+                let asker = std::mem::take(&mut self.ticket.asker);
                 handler(Arc::clone(&self.ticket.shared), asker, request).await?.encode()
             };
             let result = match deadline {
@@ -189,7 +189,7 @@ where
             let started = async {
                 let request = self.only().await?;
                 self.ticket.guard().await?;
-                let asker = self.ticket.asker.clone();
+                let asker = std::mem::take(&mut self.ticket.asker);
                 handler(Arc::clone(&self.ticket.shared), asker, request).await
             };
             match started.await {

@@ -22,7 +22,7 @@ use crate::transport::{Identity, PeerCertificate};
 pub(super) type ActedAs = Arc<OnceLock<Arc<str>>>;
 
 /// What a call shows of who makes it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Asker {
     token: Option<HeaderValue>,
     certificate: Option<Arc<PeerCertificate>>,

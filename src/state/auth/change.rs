@@ -198,7 +198,7 @@ impl Auth {
 }
 
 /// Whether nobody can come as this user by showing a password.
-pub(super) fn has_no_password(user: &User) -> bool {
+pub fn has_no_password(user: &User) -> bool {
     user.options.is_some_and(|options: UserAddOptions| options.no_password)
 }
 

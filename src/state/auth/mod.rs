@@ -11,6 +11,7 @@ mod store;
 
 use std::sync::Arc;
 
+pub use change::has_no_password;
 pub use store::Auth;
 pub(super) use store::Standing;
 

@@ -1,6 +1,5 @@
 //! The keys of signed tokens: read, checked against the method and each other.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -16,6 +15,7 @@ use zeroize::Zeroizing;
 use super::Claims;
 use super::der;
 use crate::config::Jwt;
+use crate::files::loose_mode;
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -225,8 +225,7 @@ impl Private {
 fn private(path: &Path, kind: Kind, loose: bool) -> Result<Private, KeyError> {
     const WHAT: &str = "private key";
     let text = read(WHAT, path)?;
-    let mode = std::fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o777);
-    if mode & 0o006 != 0 && !loose {
+    if let Some(mode) = loose_mode(path).filter(|_| !loose) {
         return Err(KeyError::Loose { path: path.to_owned(), mode });
     }
     if kind == Kind::Secret {
@@ -298,23 +297,4 @@ fn unfit(what: &'static str, path: &Path, kind: Kind, got: &str) -> KeyError {
         expected: kind.name().to_owned(),
         got: got.to_owned(),
     }
-}
-
-/// What the file system says of the files; differs when one was replaced or rewritten.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<OfFile>>);
-
-/// Inode, size, time of the last change and mode.
-type OfFile = (u64, u64, i64, i64, u32);
-
-impl Stamp {
-    /// Looks at every file; symbolic links are followed, as mounted secrets are swapped by turning one.
-    pub(super) fn take(options: &Jwt) -> Self {
-        Self(super::Jwts::files(options).map(|path| of_file(path)).collect())
-    }
-}
-
-fn of_file(path: &Path) -> Option<OfFile> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec(), found.mode()))
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rcgen::{KeyPair, SignatureAlgorithm};
 use tempfile::TempDir;

@@ -43,13 +43,19 @@ fn option(folder: &Path, method: &str, files: &[&str]) -> String {
 
 const BOTH: &[&str] = &["pub-key", "priv-key"];
 
+/// A server with users whose tokens are signed by this method, with those of the folder's keys.
+async fn serving(folder: &Path, method: &str, files: &[&str]) -> Server {
+    let flag = option(folder, method, files);
+    let server = Server::start_with(&Kind::Ours, "http", &["--bcrypt-cost=4", &flag]);
+    begin(&stranger(&server.url())).await;
+    server
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signed_tokens_tell_the_revision_and_grow_old() {
     let folder = TempDir::new().unwrap();
     keys(folder.path(), &rcgen::PKCS_ECDSA_P256_SHA256);
-    let flag = option(folder.path(), "ES256", BOTH);
-    let mut server = Server::start_with(&Kind::Ours, "http", &["--bcrypt-cost=4", &flag]);
-    begin(&stranger(&server.url())).await;
+    let mut server = serving(folder.path(), "ES256", BOTH).await;
     let alice = login(&server.url(), "alice", "pw").await;
     put(&alice, "a", "1").await;
     assert_eq!(refusal(try_get(&alice, "b").await).1, "etcdserver: permission denied");
@@ -69,17 +75,13 @@ async fn signed_tokens_tell_the_revision_and_grow_old() {
 async fn who_has_only_the_public_key_verifies_and_does_not_sign() {
     let folder = TempDir::new().unwrap();
     keys(folder.path(), &rcgen::PKCS_ED25519);
-    let flag = option(folder.path(), "EdDSA", &["pub-key"]);
-    let server = Server::start_with(&Kind::Ours, "http", &["--bcrypt-cost=4", &flag]);
-    begin(&stranger(&server.url())).await;
+    let server = serving(folder.path(), "EdDSA", &["pub-key"]).await;
     let request = AuthenticateRequest { name: "alice".into(), password: "pw".into() };
     let refused = refusal(answer(stranger(&server.url()).auth().authenticate(request)).await);
     let words = "auth: token signing attempted with verify-only key";
     assert_eq!(refused, (tonic::Code::Unknown, words.to_owned()));
     // Another server, with the private key and the same users, signs.
-    let flag = option(folder.path(), "EdDSA", &["priv-key"]);
-    let signer = Server::start_with(&Kind::Ours, "http", &["--bcrypt-cost=4", &flag]);
-    begin(&stranger(&signer.url())).await;
+    let signer = serving(folder.path(), "EdDSA", &["priv-key"]).await;
     let alice = login(&signer.url(), "alice", "pw").await;
     let there = stranger(&server.url()).with_token_of(&alice);
     assert!(put(&there, "a", "1").await > 1);
@@ -138,9 +140,7 @@ async fn keys_are_taken_up_live_and_bad_files_are_not() {
     let folder = TempDir::new().unwrap();
     let (key, public) = (folder.path().join("jwt.key"), folder.path().join("jwt.pub"));
     keys(folder.path(), &rcgen::PKCS_ECDSA_P256_SHA256);
-    let flag = option(folder.path(), "ES256", BOTH);
-    let mut server = Server::start_with(&Kind::Ours, "http", &["--bcrypt-cost=4", &flag]);
-    begin(&stranger(&server.url())).await;
+    let mut server = serving(folder.path(), "ES256", BOTH).await;
     let alice = login(&server.url(), "alice", "pw").await;
     put(&alice, "a", "1").await;
     let whole = fs::read(&key).unwrap();

@@ -22,6 +22,17 @@ fn unfinished(bytes: Bytes) -> Body {
     StreamBody::new(first.chain(futures::stream::pending())).boxed_unsync()
 }
 
+/// Makes puts on a connection that give their first bytes and then nothing; what they are told comes by the set.
+fn ask(calls: &mut JoinSet<(u32, String)>, connection: &Connection, first: &Bytes, count: usize) {
+    for _ in 0..count {
+        let (mut connection, body) = (connection.clone(), unfinished(first.clone()));
+        calls.spawn(async move {
+            let response = connection.call(PUT, body).await.unwrap();
+            super::outcome(response).await
+        });
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_are_none_are_refused_in_words() {
     let server = server();
@@ -100,13 +111,7 @@ async fn requests_that_never_end_are_bounded_by_what_their_connection_may_hold()
     let message = PutRequest { key: "k".into(), value: vec![7; MIB].into(), ..Default::default() };
     let cut = framed(&message).slice(..MIB - 1000);
     let mut calls = JoinSet::new();
-    for _ in 0..400 {
-        let (mut connection, body) = (connection.clone(), unfinished(cut.clone()));
-        calls.spawn(async move {
-            let response = connection.call(PUT, body).await.unwrap();
-            super::outcome(response).await
-        });
-    }
+    ask(&mut calls, &connection, &cut, 400);
     // About 127 fit and are never answered; the others are told at once.
     for _ in 0..270 {
         let (code, words) = calls.join_next().await.unwrap().unwrap();
@@ -133,14 +138,7 @@ async fn all_connections_together_are_bounded_and_each_may_still_ask_for_little(
     let mut calls = JoinSet::new();
     // Twelve of 120 MiB each, below what one connection may hold.
     for _ in 0..12 {
-        let connection = Connection::open(&server, WINDOW).await;
-        for _ in 0..120 {
-            let (mut connection, body) = (connection.clone(), unfinished(cut.clone()));
-            calls.spawn(async move {
-                let response = connection.call(PUT, body).await.unwrap();
-                super::outcome(response).await
-            });
-        }
+        ask(&mut calls, &Connection::open(&server, WINDOW).await, &cut, 120);
     }
     // A gigabyte and what is granted fit and are never answered; the others are told at once.
     for _ in 0..350 {
