@@ -18,7 +18,7 @@ use openraft::raft::{
 };
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{AnyError, OptionalSend};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
@@ -199,6 +199,18 @@ impl ToPeer {
     }
 }
 
+/// A stream, and the session it ends with: when that is dropped. The HTTP/2 library goes on reading the
+/// requests of a stream whose answers nobody waits for any more, until the other end resets it, and
+/// openraft's next session shares where it stands with this one: entries taken meanwhile would never be
+/// acknowledged, nor sent again before there are newer ones.
+fn bound<S>(input: S) -> (oneshot::Sender<()>, impl Stream<Item = S::Item> + Unpin)
+where
+    S: Stream + Unpin,
+{
+    let (session, over) = oneshot::channel();
+    (session, input.take_until(over))
+}
+
 impl RaftNetworkV2<TypeConfig> for ToPeer {
     type SnapshotData = SnapshotHandle;
 
@@ -229,11 +241,13 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
     {
         Box::pin(async move {
             let mut client = self.client()?;
+            let (session, input) = bound(input);
             let requests = input.map(|request| wire::from_append(&request));
             let call = client.append(requests);
             let answers = self.within(RPCTypes::AppendEntries, &option, call).await?.into_inner();
             let this = &*self;
             let answers = answers.map(move |answer| {
+                let _bound = &session;
                 let answer = answer.map_err(|status| this.failed(&status))?;
                 wire::to_appended(answer).map_err(|error| this.malformed(&error))
             });
@@ -287,5 +301,23 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
         let pauses =
             std::iter::successors(Some(FIRST_PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)));
         Some(Backoff::new(pauses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_taken_for_a_stream_whose_answers_nobody_waits_for() {
+        let (entries, input) = mpsc::channel(4);
+        let (session, mut requests) = bound(ReceiverStream::new(input));
+        entries.send("first").await.unwrap();
+        assert_eq!(requests.next().await, Some("first"));
+        entries.send("for the next session").await.unwrap();
+        drop(session);
+        assert_eq!(requests.next().await, None);
+        drop(requests);
+        assert!(entries.is_closed(), "what the next session shares is still held");
     }
 }
