@@ -171,6 +171,10 @@ impl Inner {
     }
 
     pub(super) fn create(&self, stream: u32, request: &WatchCreateRequest) {
+        if request.start_revision > 0 {
+            // What is committed by now is history to this watcher, to be told in one go.
+            self.pump();
+        }
         let mut core = self.core.lock();
         if core.create(stream, request, self.store()) {
             self.catch_up.notify_one();

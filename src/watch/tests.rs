@@ -282,6 +282,20 @@ async fn the_past_is_replayed_from_history_and_joined_to_the_present() {
 }
 
 #[tokio::test]
+async fn what_is_committed_when_a_watcher_is_created_comes_in_one_response() {
+    let bench = bench(100);
+    let mut stream = bench.stream();
+    // Nothing is waited for, so that the hub has had no time to take notice of these.
+    for _ in 0..3 {
+        bench.store.put("a", "x");
+    }
+    stream.create(&on("a", "", 2));
+    assert!(next(&mut stream).await.created);
+    let expected = [event("a", 2), event("a", 3), event("a", 4)];
+    assert_eq!(events(&next(&mut stream).await), expected);
+}
+
+#[tokio::test]
 async fn a_slow_stream_loses_nothing_and_holds_up_nobody() {
     let bench = bench(50);
     let (mut slow, mut quick) = (bench.stream(), bench.stream());
