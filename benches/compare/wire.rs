@@ -10,12 +10,13 @@ use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::lease_client::LeaseClient;
 use etcd::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use etcd::proto::etcdserverpb::watch_client::WatchClient;
-use etcd::transport::dial;
+use etcd::transport::{Connection, Driven, Outbox, dial, gather};
 use etcd::types::url::Url;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tonic::body::Body;
 use tower::Service;
@@ -45,7 +46,8 @@ impl Wire {
     ) -> Result<Self, Error> {
         let origin = format!("{scheme}://{address}");
         let socket = dial(&Url::parse(&origin)?, tls).await?;
-        let (sender, connection) = Builder::new(TokioExecutor::new())
+        let (socket, outbox) = gather(socket);
+        let (sender, connection) = Builder::new(Tasks(outbox))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(TokioIo::new(socket))
@@ -73,6 +75,17 @@ impl Wire {
 
     pub(crate) fn maintenance(&self) -> MaintenanceClient<Self> {
         MaintenanceClient::with_origin(self.clone(), self.origin.clone())
+    }
+}
+
+/// Runs what hyper begins, the connection above all, and sends what it has written.
+#[derive(Clone)]
+struct Tasks(Outbox<Connection>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark has no supervisor")]
+    fn execute(&self, task: F) {
+        drop(tokio::task::spawn(Driven::new(task, self.0.clone())));
     }
 }
 

@@ -20,6 +20,7 @@ use tower::util::{Oneshot, ServiceExt};
 use super::credentials::Credentials;
 use super::ends::ClientEnd;
 use super::error::BindError;
+use super::gather::gather;
 use super::handshake::{Protocol, Ready, Rejected, Terms, greet, silent};
 use super::identity::Identity;
 use super::limits::Limits;
@@ -298,12 +299,13 @@ where
             let exempt = ready.encrypted && limits.encrypted_ping_freely;
             let interval = limits.ping_interval.filter(|_| !exempt);
             let (stream, begun) = Beginning::of(ready.stream);
+            let (stream, outbox) = gather(stream);
             let stream = TokioIo::new(Policed::new(stream, interval));
             let mut silent = pin!(silent(limits.handshake_deadline, begun));
             let arrivals = Arrivals::default();
             let connection =
                 http2(limits, window.bytes(), arrivals.clone()).serve_connection(stream, service);
-            let mut together = Together::new(connection, arrivals);
+            let mut together = Together::new(connection, arrivals, outbox);
             tokio::select! {
                 biased;
                 result = &mut together => result,

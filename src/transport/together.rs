@@ -2,7 +2,8 @@
 //!
 //! hyper hands every request to an executor. As tasks of the runtime, a hundred requests whose
 //! answers come at once, which is what a group commit does, would be a hundred wake-ups through the
-//! lock of the scheduler, and each would wake its connection again. Here they are one. What is
+//! lock of the scheduler, and each would wake its connection again. Here they are one, and their
+//! answers one system call. What is
 //! long, a large range, is worked out on other threads anyway; what is left of a request is shorter
 //! than its encryption, which a connection cannot spread over processors either.
 
@@ -16,6 +17,9 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
+use tokio::io::AsyncWrite;
+
+use super::gather::Outbox;
 
 /// Takes the requests that hyper begins.
 #[derive(Clone, Default)]
@@ -34,17 +38,19 @@ where
 
 /// A connection and its requests. It ends with the connection: requests that are still under way
 /// then have nobody to answer to, and are dropped.
-pub(super) struct Together<C> {
+pub(super) struct Together<C, S> {
     /// The connection itself.
     pub(super) connection: Pin<Box<C>>,
     arrivals: Arrivals,
+    outbox: Outbox<S>,
     running: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
-impl<C> Together<C> {
-    /// The connection that gives its requests to `arrivals`.
-    pub(super) fn new(connection: C, arrivals: Arrivals) -> Self {
-        Self { connection: Box::pin(connection), arrivals, running: FuturesUnordered::new() }
+impl<C, S> Together<C, S> {
+    /// The connection that gives its requests to `arrivals` and writes to the stream of `outbox`.
+    pub(super) fn new(connection: C, arrivals: Arrivals, outbox: Outbox<S>) -> Self {
+        let running = FuturesUnordered::new();
+        Self { connection: Box::pin(connection), arrivals, outbox, running }
     }
 
     /// Takes in what has arrived; whether there was anything.
@@ -56,7 +62,7 @@ impl<C> Together<C> {
     }
 }
 
-impl<C: Future> Future for Together<C> {
+impl<C: Future, S: AsyncWrite + Unpin> Future for Together<C, S> {
     type Output = C::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
@@ -68,6 +74,7 @@ impl<C: Future> Future for Together<C> {
                 return Poll::Ready(end);
             }
             if !this.admit() {
+                this.outbox.send(context);
                 return Poll::Pending;
             }
         }
@@ -79,6 +86,7 @@ mod tests {
     use futures::{FutureExt, Stream};
     use tokio::sync::oneshot;
 
+    use super::super::gather::gather;
     use super::*;
 
     /// A connection that begins one request per message and ends when there are no more.
@@ -105,7 +113,8 @@ mod tests {
         let (begin, requests) = futures::channel::mpsc::unbounded();
         let arrivals = Arrivals::default();
         let script = Script { arrivals: arrivals.clone(), requests };
-        let mut together = Box::pin(Together::new(script, arrivals));
+        let (_stream, outbox) = gather(tokio::io::sink());
+        let mut together = Box::pin(Together::new(script, arrivals, outbox));
 
         let (ask, asked) = oneshot::channel::<()>();
         let (done, answered) = oneshot::channel();
