@@ -1,4 +1,5 @@
-//! Answers that may be large: made on a thread that may block, within the server's budget.
+//! Answers that may be large, or wait for the disk: made on a thread that may block, within the
+//! server's budget.
 
 use std::sync::Arc;
 
@@ -84,8 +85,8 @@ impl Headed for TxnResponse {
     }
 }
 
-/// Reads an answer about `keys` keys, here if they are few. `read` is given the bytes it may take,
-/// and asked again with more of them if it says that they are not enough.
+/// Reads an answer about `keys` keys, here if they are few and reads are quick. `read` is given the
+/// bytes it may take, and asked again with more of them if it says that they are not enough.
 pub(super) async fn read<M: Headed>(
     shared: &Arc<Shared>,
     keys: i64,
@@ -93,12 +94,32 @@ pub(super) async fn read<M: Headed>(
 ) -> Result<Encoded, Status> {
     let backend = &shared.backend;
     if keys > SMALL_KEYS {
-        return read_apart(shared, estimate(&backend.reader, keys), read).await;
+        return read_apart(shared, estimate(&backend.reader, keys), Arc::new(read)).await;
     }
-    match read(&backend.reader, SMALL_BYTES) {
+    let read = Arc::new(read);
+    match read_small(shared, &read).await? {
         Err(ReadError::TooLarge(_)) => read_apart(shared, STEP * SMALL_BYTES, read).await,
         answer => encode(backend, answer).map(Encoded::small),
     }
+}
+
+/// Reads a small answer here, or on a thread that may block while reads are slow. What such threads
+/// make at the same time is within the budget; from then on the answer is its connection's like any
+/// other small one.
+async fn read_small<M: Headed>(
+    shared: &Arc<Shared>,
+    read: &Arc<impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static>,
+) -> Result<Result<M, ReadError>, Status> {
+    let began = shared.clock.now();
+    if shared.pace.is_slow(began) {
+        let _share = shared.budget.take(SMALL_BYTES).await?;
+        let (backend, read) = (Arc::clone(&shared.backend), Arc::clone(read));
+        let made = spawn_blocking(move || read(&backend.reader, SMALL_BYTES));
+        return made.await.map_err(|error| status::internal(&error));
+    }
+    let answer = read(&shared.backend.reader, SMALL_BYTES);
+    shared.pace.note(began, shared.clock.now());
+    Ok(answer)
 }
 
 /// As [`read`], for an answer that is larger than any that is made right where the request is.
@@ -106,16 +127,15 @@ pub(super) async fn read_large<M: Headed>(
     shared: &Arc<Shared>,
     read: impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static,
 ) -> Result<Encoded, Status> {
-    read_apart(shared, STEP * SMALL_BYTES, read).await
+    read_apart(shared, STEP * SMALL_BYTES, Arc::new(read)).await
 }
 
 /// Reads an answer on a thread that may block, beginning with room for `wanted` bytes.
 async fn read_apart<M: Headed>(
     shared: &Arc<Shared>,
     mut wanted: usize,
-    read: impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static,
+    read: Arc<impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static>,
 ) -> Result<Encoded, Status> {
-    let read = Arc::new(read);
     loop {
         let mut share = shared.budget.take(wanted.saturating_mul(TWICE)).await?;
         let most = if share.is_whole() { MAX_ANSWER } else { share.bytes() / TWICE };
@@ -148,6 +168,7 @@ pub(super) fn encode<M: Headed>(
     answer.write(&mut out)?;
     Ok(out.freeze())
 }
+
 /// What so many keys of the average size come to.
 fn estimate(reader: &Reader, keys: i64) -> usize {
     let (_, records) = reader.key_counts();

@@ -15,6 +15,7 @@ mod kv;
 mod large;
 mod lease;
 mod maintenance;
+mod pace;
 mod propose;
 mod stream;
 mod watch;
@@ -37,6 +38,7 @@ pub use body::{Body, Encoded};
 use call::{Call, Meter, Reply, Terms, Ticket};
 use frame::Frames;
 use identity::Asker;
+use pace::Pace;
 
 use super::backend::Backend;
 use super::budget::Budget;
@@ -66,6 +68,7 @@ struct Shared {
     backend: Arc<Backend>,
     metrics: Metrics,
     budget: Budget,
+    pace: Pace,
     /// Whether there has been no leader for long.
     leaderless: channel::Receiver<bool>,
     /// Whether this member holds other data than the cluster.
@@ -88,7 +91,8 @@ impl Grpc {
         let budget = Budget::new(limits.range_bytes_in_flight, Clock);
         let serving = supervisor.stop_token(Stage::Serving);
         let clock = Clock;
-        let shared = Shared { backend, metrics, budget, leaderless, corrupt, serving, clock };
+        let pace = Pace::new(clock.now());
+        let shared = Shared { backend, metrics, budget, pace, leaderless, corrupt, serving, clock };
         Self { shared: Arc::new(shared) }
     }
 
