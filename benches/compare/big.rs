@@ -19,6 +19,7 @@ use crate::wire::Wire;
 
 const CONNECTIONS: usize = 2;
 const RANGES_IN_FLIGHT: usize = 4;
+const GETS_IN_FLIGHT: usize = 100;
 
 /// Rows of the report by name and clients in flight; the one without clients holds what is no request.
 pub(crate) type Rows = Vec<(String, usize, Sample)>;
@@ -42,6 +43,7 @@ pub(crate) async fn run(
     let again = server.settle(options.quick).await?;
     facts.insert(Figure::ResidentAgain, again.resident as f64 / 1e6);
     let cold = requests::run_on(Ask::Range, RANGES_IN_FLIGHT, &wires, keys, server, scale).await?;
+    let far = requests::run_on(Ask::Get, GETS_IN_FLIGHT, &wires, keys, server, scale).await?;
     facts.insert(Figure::RestartKilled, millis(server.restart(Signal::KILL, identity).await?));
 
     wires = server.connect(identity, CONNECTIONS).await?;
@@ -51,6 +53,7 @@ pub(crate) async fn run(
         (name("count of"), 1, count),
         (name("range of 1,000 in"), RANGES_IN_FLIGHT, hot),
         (name("range of 1,000 after a restart in"), RANGES_IN_FLIGHT, cold),
+        (name("get after a restart in"), GETS_IN_FLIGHT, far),
         (format!("{} keys", grouped(keys)), 0, facts),
     ])
 }
