@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::cluster::requests::put;
+use crate::support::cluster::requests::{get, put};
 use crate::support::cluster::{Cluster, Plan};
 use crate::support::http;
 use crate::support::wait::eventually;
@@ -94,4 +94,26 @@ async fn the_leader_tells_how_far_everybody_is() {
     let follower = (0..3).find(|member| *member != leader).unwrap();
     assert_eq!(status(follower)["progress"], serde_json::json!({}));
     assert_eq!(status(follower)["raftState"], "StateFollower");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn linearizable_reads_write_nothing_to_disk() {
+    const READS: usize = 100;
+    let cluster = Cluster::start(Plan::of(3)).await;
+    put(&cluster.members[0].client, "k", "v").await;
+    let syncs = || {
+        let name = "etcd_disk_wal_fsync_duration_seconds_count";
+        (0..3).map(|member| metrics(&cluster, member)[name]).sum::<f64>()
+    };
+    let before = syncs();
+    for member in &cluster.members {
+        for _ in 0..READS {
+            assert_eq!(get(&member.client, "k").await.as_deref(), Some("v"), "at {}", member.name);
+        }
+    }
+    // What was written just before is confirmed once on each member.
+    let written = syncs() - before;
+    assert!(written < READS as f64 / 10.0, "{written} syncs for {READS} reads at each member");
+    put(&cluster.members[0].client, "k", "w").await;
+    assert!(syncs() > before, "the count stands still");
 }
