@@ -11,7 +11,9 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
-use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{
+    Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2, stream_append_sequential,
+};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -78,7 +80,11 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     async fn new_client(&mut self, target: u64, node: &Peer) -> ToPeer {
         self.links.add(target, node);
         let local = self.links.identity().member.0;
-        ToPeer { network: self.clone(), local, target, standing: None }
+        ToPeer { network: self.clone(), local, target, beats: false, standing: None }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Peer) -> ToPeer {
+        ToPeer { beats: true, ..self.new_client(target, node).await }
     }
 }
 
@@ -87,6 +93,8 @@ pub(crate) struct ToPeer {
     pub(super) network: Network,
     local: u64,
     target: u64,
+    /// Whether this is the way of heartbeats, which openraft sends as streams of one append each.
+    beats: bool,
     /// Where single appends go, which are heartbeats.
     standing: Option<Standing>,
 }
@@ -239,6 +247,9 @@ impl RaftNetworkV2<TypeConfig> for ToPeer {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        if self.beats {
+            return stream_append_sequential(self, input, option);
+        }
         Box::pin(async move {
             let mut client = self.client()?;
             let (session, input) = bound(input);
