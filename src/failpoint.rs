@@ -11,6 +11,9 @@
 //! | `FAIL_STALL=log-asked:20` | the thread that comes to that place for the twentieth time stays there |
 //! | `FAIL_ALTER=word` | store this value with its bytes reversed, as a member would that applies wrongly |
 //! | `STORAGE_SCALE=64` | segments, memory buffers and what is kept of the log are 64 times smaller |
+//! | `CHECKPOINT_SCALE=300` | what is left of leases is stored 300 times as often |
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -119,9 +122,18 @@ pub fn altered(value: Bytes) -> Bytes {
 #[inline]
 pub fn scaled(size: u64) -> u64 {
     #[cfg(debug_assertions)]
-    return (size / armed::scale()).max(1);
+    return (size / armed::scale("STORAGE_SCALE", &armed::STORAGE)).max(1);
     #[cfg(not(debug_assertions))]
     size
+}
+
+/// The time between checkpoints of a lease, on the scale the environment asks for.
+#[inline]
+pub fn hurried(every: Duration) -> Duration {
+    #[cfg(debug_assertions)]
+    return every.div_f64(armed::scale("CHECKPOINT_SCALE", &armed::CHECKPOINTS) as f64);
+    #[cfg(not(debug_assertions))]
+    every
 }
 
 #[cfg(debug_assertions)]
@@ -184,10 +196,12 @@ mod armed {
         std::process::abort();
     }
 
-    pub(super) fn scale() -> u64 {
-        static SCALE: OnceLock<u64> = OnceLock::new();
-        *SCALE.get_or_init(|| {
-            let text = std::env::var("STORAGE_SCALE").ok();
+    pub(super) static STORAGE: OnceLock<u64> = OnceLock::new();
+    pub(super) static CHECKPOINTS: OnceLock<u64> = OnceLock::new();
+
+    pub(super) fn scale(variable: &str, scale: &OnceLock<u64>) -> u64 {
+        *scale.get_or_init(|| {
+            let text = std::env::var(variable).ok();
             text.and_then(|text| text.parse().ok()).map_or(1, |scale: u64| scale.max(1))
         })
     }

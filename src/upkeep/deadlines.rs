@@ -62,7 +62,8 @@ pub(super) struct Deadlines {
     /// When to look at a lease; one entry for each, possibly early, plus leftovers of revoked ones.
     expiry: BinaryHeap<Reverse<(Duration, LeaseId)>>,
     checkpoints: BinaryHeap<Reverse<(Duration, LeaseId)>>,
-    checkpointing: bool,
+    /// Time between two checkpoints of a lease, if there are any.
+    every: Option<Duration>,
     /// Lease time, and the moment it was read.
     elapsed: Duration,
     looked: Instant,
@@ -70,12 +71,12 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// An empty table whose clock starts at `now`.
-    pub(super) fn new(now: Instant, checkpointing: bool) -> Self {
+    pub(super) fn new(now: Instant, every: Option<Duration>) -> Self {
         Self {
             leases: HashMap::new(),
             expiry: BinaryHeap::new(),
             checkpoints: BinaryHeap::new(),
-            checkpointing,
+            every,
             elapsed: Duration::ZERO,
             looked: now,
         }
@@ -199,7 +200,9 @@ impl Deadlines {
             if left.is_zero() {
                 continue;
             }
-            self.checkpoints.push(Reverse((self.elapsed + CHECKPOINT_EVERY, id)));
+            if let Some(every) = self.every {
+                self.checkpoints.push(Reverse((self.elapsed + every, id)));
+            }
             // Rounded up: a checkpoint of zero would mean that there is none.
             due.push((id, left.as_secs().cast_signed() + i64::from(left.subsec_nanos() > 0)));
         }
@@ -208,8 +211,10 @@ impl Deadlines {
 
     fn schedule(&mut self, id: LeaseId, deadline: Duration) {
         self.expiry.push(Reverse((deadline, id)));
-        if self.checkpointing && deadline.saturating_sub(self.elapsed) > CHECKPOINT_EVERY {
-            self.checkpoints.push(Reverse((self.elapsed + CHECKPOINT_EVERY, id)));
+        if let Some(every) = self.every
+            && deadline.saturating_sub(self.elapsed) > every
+        {
+            self.checkpoints.push(Reverse((self.elapsed + every, id)));
         }
     }
 

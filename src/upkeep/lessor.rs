@@ -15,11 +15,12 @@ mod remote;
 
 pub use remote::LeaseService;
 
-use super::deadlines::{Deadlines, Renewed};
+use super::deadlines::{CHECKPOINT_EVERY, Deadlines, Renewed};
 use super::metrics::Metrics;
 use crate::consensus::{
     Leadership, LinearReader, Node, PeerChannel, PeerService, Proposer, ReadError,
 };
+use crate::failpoint::hurried;
 use crate::proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use crate::proto::internal::request::Op;
 use crate::proto::peer::lessor_server::LessorServer;
@@ -107,7 +108,8 @@ impl Lessor {
     pub fn start(parts: LessorParts) -> Self {
         // Subscribed before the table is read, so that nothing falls between.
         let events = parts.reader.lease_events();
-        let deadlines = Deadlines::new(parts.clock.now(), parts.checkpoint);
+        let every = parts.checkpoint.then(|| hurried(CHECKPOINT_EVERY));
+        let deadlines = Deadlines::new(parts.clock.now(), every);
         let inner = Inner {
             deadlines: Mutex::new(deadlines),
             leads: watch::Sender::new(false),

@@ -11,7 +11,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let now = crate::types::clock::Clock.now();
-        Self { table: Deadlines::new(now, true), now }
+        Self { table: Deadlines::new(now, Some(CHECKPOINT_EVERY)), now }
     }
 
     /// Lets time pass the way a healthy member sees it: in half seconds.

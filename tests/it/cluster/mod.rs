@@ -1,6 +1,7 @@
 //! Clusters of several members: what they do together, how they change, what they survive.
 
 mod behaviour;
+mod checkpoints;
 mod corruption;
 mod faults;
 mod linearizability;
