@@ -19,8 +19,8 @@ const MOST: usize = 16 << 10;
 /// Of the room for them, what a connection without any keeps.
 const KEPT: usize = 4 << 10;
 
-/// A stream whose writes wait until its [`Outbox`] sends them. Backpressure stays: once [`MOST`] bytes
-/// wait, a write is done when the stream has taken it.
+/// A stream whose writes wait until its [`Outbox`] sends them. Backpressure stays: once as many bytes
+/// wait as one TLS record holds, a write is done when the stream has taken it.
 pub struct Gathered<S> {
     flow: Arc<Mutex<Flow<S>>>,
 }
