@@ -345,6 +345,14 @@ async fn within(
     tokio::time::timeout(drain, connection).await.unwrap_or(Ok(()))
 }
 
+/// How many frames may come for streams that are gone already. A client whose large requests are refused
+/// has its whole window under way for them, again and again until it has read of every refusal; what
+/// answering them takes, half a KiB each, stays below what the windows may take.
+fn late(window: u32) -> usize {
+    const FRAME: u32 = 1 << 10;
+    usize::try_from(window / FRAME).unwrap_or(usize::MAX)
+}
+
 fn http2(limits: &Limits, window: u32, arrivals: Arrivals) -> http2::Builder<Arrivals> {
     let mut builder = http2::Builder::new(arrivals);
     builder
@@ -356,7 +364,7 @@ fn http2(limits: &Limits, window: u32, arrivals: Arrivals) -> http2::Builder<Arr
         .max_send_buf_size(limits.send_buffer)
         .max_header_list_size(limits.max_headers)
         .max_pending_accept_reset_streams(limits.max_pending_resets)
-        .max_local_error_reset_streams(limits.max_pending_resets)
+        .max_local_error_reset_streams(limits.max_pending_resets.max(late(window)))
         .keep_alive_interval(limits.keepalive_interval)
         .keep_alive_timeout(limits.keepalive_timeout);
     builder
