@@ -1,7 +1,7 @@
 //! One HTTP/2 connection as the stubs want it. Nothing stands between stub and connection: every
 //! layer would cost the client time that it takes from the servers' machine.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use etcd::proto::etcdserverpb::kv_client::KvClient;
 use etcd::proto::etcdserverpb::lease_client::LeaseClient;
 use etcd::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use etcd::proto::etcdserverpb::watch_client::WatchClient;
-use etcd::transport::{Connection, Driven, Outbox, dial, gather};
+use etcd::transport::{Connection, Outbox, dial, gather};
 use etcd::types::url::Url;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -85,7 +85,12 @@ struct Tasks(Outbox<Connection>);
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     #[expect(clippy::disallowed_methods, reason = "a benchmark has no supervisor")]
     fn execute(&self, task: F) {
-        drop(tokio::task::spawn(Driven::new(task, self.0.clone())));
+        let (mut task, outbox) = (Box::pin(task), self.0.clone());
+        drop(tokio::task::spawn(poll_fn(move |context| {
+            let end = task.as_mut().poll(context);
+            outbox.send(context);
+            end
+        })));
     }
 }
 

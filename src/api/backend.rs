@@ -114,6 +114,18 @@ impl Backend {
 
     /// The members by id: addresses from consensus, names and client addresses as they published them.
     pub fn members(&self) -> Vec<Member> {
+        self.described(self.node.members())
+    }
+
+    /// As [`Self::members`], with every change that has been answered.
+    ///
+    /// # Errors
+    /// What clients are told.
+    pub async fn members_now(&self) -> Result<Vec<Member>, Status> {
+        Ok(self.described(self.node.members_now().await.map_err(status::of_linear)?))
+    }
+
+    fn described(&self, members: Vec<consensus::Member>) -> Vec<Member> {
         let published = self.reader.members();
         let described = |member: consensus::Member| {
             let own = published.get(member.id);
@@ -126,7 +138,7 @@ impl Backend {
                 is_learner: member.is_learner,
             }
         };
-        self.node.members().into_iter().map(described).collect()
+        members.into_iter().map(described).collect()
     }
 
     /// Whether an alarm says that this very member holds other data than the cluster.

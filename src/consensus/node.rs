@@ -13,7 +13,7 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::ApplyThread;
-use super::error::ConsensusError;
+use super::error::{ConsensusError, ReadError};
 use super::home::{Home, core_config, core_error};
 use super::machine::{Applier, Durable, Work, position};
 use super::members::Changes;
@@ -24,7 +24,7 @@ use super::peers::{Host, Links, Network, PeerChannel, PeerService, Removal};
 use super::proposer::{ProposeLimits, Proposer, Shared};
 use super::reader::LinearReader;
 use super::status::{Leadership, Reach, Status};
-use super::types::{Peer, TypeConfig};
+use super::types::{Peer, StoredMembership, TypeConfig};
 use crate::tasks::Stage;
 use crate::types::ids::MemberId;
 
@@ -181,18 +181,26 @@ impl Node {
         self.shared.leadership.subscribe()
     }
 
-    /// The members of the cluster, ascending by id.
+    /// The members of the cluster as they were published last, ascending by id.
     pub fn members(&self) -> Vec<Member> {
         let server = self.core.server_metrics();
         let membership = Arc::clone(&server.borrow_watched().membership_config);
-        let voters: Vec<u64> = membership.voter_ids().collect();
-        let member = |(id, peer): (&u64, &Peer)| Member {
-            id: MemberId(*id),
-            name: peer.name.clone(),
-            peer_urls: peer.peer_urls.clone(),
-            is_learner: !voters.contains(id),
-        };
-        membership.nodes().map(member).collect()
+        listed(&membership)
+    }
+
+    /// As [`Self::members`], from the consensus loop itself. It publishes only once it has done all there
+    /// was to do, and of that a change of members may be applied and answered before.
+    ///
+    /// # Errors
+    /// When the member has stopped, or the loop does not answer within the time of a proposal.
+    pub async fn members_now(&self) -> Result<Vec<Member>, ReadError> {
+        let asked =
+            self.core.with_raft_state(|state| Arc::clone(state.membership_state.effective()));
+        match tokio::time::timeout(self.shared.limits.timeout(), asked).await {
+            Ok(Ok(membership)) => Ok(listed(&membership)),
+            Ok(Err(_)) => Err(ReadError::Stopped),
+            Err(_) => Err(ReadError::Timeout),
+        }
     }
 
     /// How many voters there are, and how many of them are connected to this member or are itself.
@@ -257,6 +265,17 @@ impl Node {
         let metrics = wait.metrics(purged, "log purged").await.unwrap();
         metrics.purged.unwrap().index
     }
+}
+
+fn listed(membership: &StoredMembership) -> Vec<Member> {
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let member = |(id, peer): (&u64, &Peer)| Member {
+        id: MemberId(*id),
+        name: peer.name.clone(),
+        peer_urls: peer.peer_urls.clone(),
+        is_learner: !voters.contains(id),
+    };
+    membership.nodes().map(member).collect()
 }
 
 fn shared(parts: &Parts, state: &Durable) -> Arc<Shared> {

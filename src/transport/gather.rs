@@ -5,7 +5,6 @@
 //! ready together would be two hundred. Here its flushes only note that there is something to send;
 //! whoever drives the connection sends it when the connection has said all it had to say.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -181,29 +180,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         let mut flow = self.flow.lock();
         ready!(flow.send(context))?;
         Pin::new(&mut flow.stream).poll_shutdown(context)
-    }
-}
-
-/// A task that writes to a [`Gathered`] stream, which it sends for after each of its turns.
-pub struct Driven<C, S> {
-    task: Pin<Box<C>>,
-    outbox: Outbox<S>,
-}
-
-impl<C, S> Driven<C, S> {
-    /// The task that writes to the stream of `outbox`.
-    pub fn new(task: C, outbox: Outbox<S>) -> Self {
-        Self { task: Box::pin(task), outbox }
-    }
-}
-
-impl<C: Future, S: AsyncWrite + Unpin> Future for Driven<C, S> {
-    type Output = C::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
-        let end = self.task.as_mut().poll(context);
-        self.outbox.send(context);
-        end
     }
 }
 

@@ -39,7 +39,7 @@ pub use dialer::{Connection, DialError, dial, dial_as, dial_with, greet};
 pub use error::{BindError, TlsError};
 pub use expiry::Expiry;
 pub(crate) use forward::forward_ends;
-pub use gather::{Driven, Gathered, Outbox, gather};
+pub use gather::{Gathered, Outbox, gather};
 pub use identity::{Identity, PeerCertificate};
 pub use inherited::Inherited;
 pub use limits::Limits;

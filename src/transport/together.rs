@@ -3,9 +3,9 @@
 //! hyper hands every request to an executor. As tasks of the runtime, a hundred requests whose
 //! answers come at once, which is what a group commit does, would be a hundred wake-ups through the
 //! lock of the scheduler, and each would wake its connection again. Here they are one, and their
-//! answers one system call. What is
-//! long, a large range, is worked out on other threads anyway; what is left of a request is shorter
-//! than its encryption, which a connection cannot spread over processors either.
+//! answers one system call. What is long, a large range, is worked out on other threads anyway; what
+//! is left of a request is shorter than its encryption, which a connection cannot spread over
+//! processors either.
 
 use std::future::Future;
 use std::pin::Pin;

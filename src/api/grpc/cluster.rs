@@ -22,19 +22,22 @@ pub(super) async fn list(
     _: Asker,
     request: MemberListRequest,
 ) -> Result<MemberListResponse, Status> {
-    if request.linearizable {
-        shared.backend.linear.read_index().await.map_err(status::of_linear)?;
-    }
+    let backend = &shared.backend;
+    let members = if request.linearizable {
+        backend.linear.read_index().await.map_err(status::of_linear)?;
+        backend.members_now().await?
+    } else {
+        backend.members()
+    };
     // No reply about members tells a revision.
-    let header = header::at(&shared.backend, 0);
-    Ok(MemberListResponse { header, members: shared.backend.members() })
+    Ok(MemberListResponse { header: header::at(backend, 0), members })
 }
 
 /// Has a change made, and tells the member it was about as it is now.
 async fn change(shared: &Shared, change: Change) -> Result<(MemberId, Vec<Member>), Status> {
     let backend = &shared.backend;
     let id = backend.node.changes().change(change).await.map_err(status::of_change)?;
-    Ok((id, backend.members()))
+    Ok((id, backend.members_now().await?))
 }
 
 /// Addresses as they may become part of a membership.

@@ -96,30 +96,35 @@ pub(super) async fn read<M: Headed>(
     if keys > SMALL_KEYS {
         return read_apart(shared, estimate(&backend.reader, keys), Arc::new(read)).await;
     }
-    let read = Arc::new(read);
-    match read_small(shared, &read).await? {
-        Err(ReadError::TooLarge(_)) => read_apart(shared, STEP * SMALL_BYTES, read).await,
+    let began = shared.clock.now();
+    if shared.pace.is_slow(began) {
+        return read_slow(shared, Arc::new(read)).await;
+    }
+    let answer = read(&backend.reader, SMALL_BYTES);
+    shared.pace.note(began, shared.clock.now());
+    match answer {
+        Err(ReadError::TooLarge(_)) => read_apart(shared, STEP * SMALL_BYTES, Arc::new(read)).await,
         answer => encode(backend, answer).map(Encoded::small),
     }
 }
 
-/// Reads a small answer here, or on a thread that may block while reads are slow. What such threads
-/// make at the same time is within the budget; from then on the answer is its connection's like any
-/// other small one.
-async fn read_small<M: Headed>(
+/// Reads a small answer on a thread that may block. What such threads make at the same time is within
+/// the budget; from then on the answer is its connection's like any other small one.
+async fn read_slow<M: Headed>(
     shared: &Arc<Shared>,
-    read: &Arc<impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static>,
-) -> Result<Result<M, ReadError>, Status> {
-    let began = shared.clock.now();
-    if shared.pace.is_slow(began) {
-        let _share = shared.budget.take(SMALL_BYTES).await?;
-        let (backend, read) = (Arc::clone(&shared.backend), Arc::clone(read));
-        let made = spawn_blocking(move || read(&backend.reader, SMALL_BYTES));
-        return made.await.map_err(|error| status::internal(&error));
+    read: Arc<impl Fn(&Reader, usize) -> Result<M, ReadError> + Send + Sync + 'static>,
+) -> Result<Encoded, Status> {
+    let share = shared.budget.take(SMALL_BYTES).await?;
+    let made = spawn_blocking({
+        let (backend, read) = (Arc::clone(&shared.backend), Arc::clone(&read));
+        move || read(&backend.reader, SMALL_BYTES)
+    });
+    let answer = made.await.map_err(|error| status::internal(&error))?;
+    drop(share);
+    match answer {
+        Err(ReadError::TooLarge(_)) => read_apart(shared, STEP * SMALL_BYTES, read).await,
+        answer => encode(&shared.backend, answer).map(Encoded::small),
     }
-    let answer = read(&shared.backend.reader, SMALL_BYTES);
-    shared.pace.note(began, shared.clock.now());
-    Ok(answer)
 }
 
 /// As [`read`], for an answer that is larger than any that is made right where the request is.

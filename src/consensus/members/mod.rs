@@ -13,8 +13,6 @@ mod rules;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver;
-use openraft::metrics::RaftServerMetrics;
 use tonic::Status;
 
 pub use change::{Change, ChangeError};
@@ -25,7 +23,6 @@ pub(crate) use change::{Changed, answer};
 use super::node::Core;
 use super::peers::Links;
 use super::proposer::Shared;
-use super::types::TypeConfig;
 use crate::proto::peer::raft_client::RaftClient;
 use crate::state::Reader;
 use crate::types::ids::MemberId;
@@ -132,27 +129,11 @@ fn lost(status: &Status) -> ChangeError {
 }
 
 impl Inner {
-    /// Waits a while until this member knows a configuration and has applied its entry. No longer: with
-    /// the change itself a quorum may need a member that has not started.
+    /// Waits a while until this member has applied an entry. No longer: with the change itself a
+    /// quorum may need a member that has not started.
     async fn follow(&self, index: u64) {
-        let mut server = self.core.server_metrics();
         let mut applied = self.shared.progress.watch_applied();
-        let reached = async {
-            // Openraft tells of a configuration after it has handed on the entry, which may be applied
-            // before that.
-            loop {
-                let told = known(&server.borrow_watched());
-                if told >= index || server.changed().await.is_err() {
-                    break;
-                }
-            }
-            let _ = applied.wait_for(|(applied, _)| *applied >= index).await;
-        };
+        let reached = applied.wait_for(|(applied, _)| *applied >= index);
         let _ = tokio::time::timeout(self.shared.limits.election, reached).await;
     }
-}
-
-/// The entry of the newest configuration that is told, counted from one.
-fn known(server: &RaftServerMetrics<TypeConfig>) -> u64 {
-    server.membership_config.log_id().map_or(0, |id| id.index + 1)
 }

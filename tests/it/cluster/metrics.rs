@@ -117,3 +117,27 @@ async fn linearizable_reads_write_nothing_to_disk() {
     put(&cluster.members[0].client, "k", "w").await;
     assert!(syncs() > before, "the count stands still");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn linearizable_reads_open_no_streams_between_members() {
+    const READS: usize = 300;
+    // Sent and received: a heartbeat and its answer take 65, with a stream of their own twice that.
+    const BYTES: f64 = 100.0;
+    // Heartbeats that come by themselves are not to count.
+    let cluster = Cluster::start(Plan::of(3).paced(1000, 5000)).await;
+    let leader = cluster.leader().await;
+    put(&cluster.members[leader].client, "k", "v").await;
+    let other = cluster.id(cluster.follower().await).await;
+    let exchanged = || {
+        let metrics = metrics(&cluster, leader);
+        let sent = format!(r#"etcd_network_peer_sent_bytes_total{{To="{other:x}"}}"#);
+        let received = format!(r#"etcd_network_peer_received_bytes_total{{From="{other:x}"}}"#);
+        metrics[&sent] + metrics[&received]
+    };
+    let before = exchanged();
+    for _ in 0..READS {
+        assert_eq!(get(&cluster.members[leader].client, "k").await.as_deref(), Some("v"));
+    }
+    let each = (exchanged() - before) / READS as f64;
+    assert!(each > 1.0 && each < BYTES, "{each} bytes for a read");
+}
