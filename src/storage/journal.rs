@@ -29,6 +29,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::StorageError;
 
+/// fjall makes it last when it makes a database.
+const MARKER: &str = "version";
 const TRAILER: &[u8] = b"FJL\x03";
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -54,7 +56,7 @@ pub(crate) struct Cut {
 /// Checks the journals in `dir`; cuts an unfinished end off the newest one.
 pub(crate) fn mend(dir: &Path) -> Result<Option<Cut>, StorageError> {
     let mut journals = journals(dir)?;
-    let Some((_, newest)) = journals.pop() else { return Ok(None) };
+    let Some((_, newest)) = journals.pop() else { return missing(dir) };
     let mut last = None;
     for (_, path) in journals {
         let end = read(&path, last)?;
@@ -79,6 +81,16 @@ pub(crate) fn mend(dir: &Path) -> Result<Option<Cut>, StorageError> {
         "cut off an unfinished batch; the Raft log fills it in again"
     );
     Ok(Some(Cut { path: newest, offset: end.offset, seqno: end.seqno }))
+}
+
+/// A database has a journal from its first moment to its last. Without one fjall would begin to count
+/// from zero, below the numbers of what is in its tables.
+fn missing(dir: &Path) -> Result<Option<Cut>, StorageError> {
+    if dir.join(MARKER).exists() {
+        let why = "it holds a state database, and no journal of it".to_owned();
+        return Err(StorageError::Damaged { path: dir.to_path_buf(), why });
+    }
+    Ok(None)
 }
 
 /// Reads a journal; `last` is the newest number in older ones.
@@ -386,6 +398,16 @@ mod tests {
             assert!((16..20).contains(&left), "{back}: {left}");
             assert_eq!(mend(dir.path()).unwrap(), None, "it was cut for good");
         }
+    }
+
+    #[test]
+    fn a_database_without_a_journal_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(mend(dir.path()).unwrap(), None, "there is no database yet");
+        let (path, _) = journal(dir.path());
+        fs::remove_file(path).unwrap();
+        let error = mend(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("no journal of it"), "{error}");
     }
 
     #[test]
