@@ -1,5 +1,6 @@
 //! Compiles the `.proto` files under `src/proto/defs` with a pure-Rust compiler, so that a build
 //! needs no `protoc`. Byte fields become `bytes::Bytes`: keys and values are never copied on decode.
+//! And `src/malloc.c`, which says what it is for.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = "src/proto/defs";
@@ -32,5 +33,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .skip_debug(secret)
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
+    tune_malloc()?;
+    Ok(())
+}
+
+/// Links what nobody calls into every program.
+fn tune_malloc() -> Result<(), cc::Error> {
+    let source = "src/malloc.c";
+    println!("cargo:rerun-if-changed={source}");
+    cc::Build::new().file(source).cargo_metadata(false).try_compile("etcd_malloc")?;
+    let folder = std::env::var("OUT_DIR").unwrap_or_default();
+    println!("cargo:rustc-link-search=native={folder}");
+    println!("cargo:rustc-link-lib=static:+whole-archive,-bundle=etcd_malloc");
     Ok(())
 }
