@@ -373,8 +373,8 @@ impl Machine {
         Ok(self.applied())
     }
 
-    /// Persists and writes an index checkpoint in place, so that the next start is quick; for an
-    /// orderly stop. A checkpoint that cannot be written is only logged.
+    /// Persists, writes an index checkpoint in place and has the memory buffers written out, so that the
+    /// next start is quick; for an orderly stop. What is only for speed and fails is logged.
     ///
     /// # Errors
     /// The store failed.
@@ -384,6 +384,9 @@ impl Machine {
             self.checkpoints.write_now(&self.engine, &self.tables.writer, marks)?;
         }
         self.engine.persist()?;
+        if let Err(error) = self.engine.flush() {
+            tracing::warn!(%error, "memory buffers are not written out; the next start replays them");
+        }
         Ok(())
     }
 }

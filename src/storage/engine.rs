@@ -13,16 +13,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 
+use super::buffers::Buffers;
 use super::error::StorageError;
 use super::journal::{self, Cut};
 pub use super::keyspace::Space;
-use super::space::Space as DiskSpace;
+use super::space::{Room, Space as DiskSpace};
 use super::stall;
 use super::verify::{self, is_damage};
 use crate::failpoint::{self, Point};
 
-/// Half of fjall's default: bounds the disk used by journals and the time to replay them.
-const MAX_JOURNAL_BYTES: u64 = 256 << 20;
+/// One journal, the least that fjall takes. It bounds the time to replay them, item by item even where
+/// the items are in tables already, and has them go one by one: to remove one takes 30 to 50 ms, and
+/// whoever begins the next journal waits for that.
+const MAX_JOURNAL_BYTES: u64 = 64 << 20;
 /// Items per internal batch of [`Engine::delete_many`]: bounds how long readers' views see it half
 /// done to a millisecond.
 const DELETE_CHUNK: usize = 4096;
@@ -54,6 +57,7 @@ pub struct Engine {
 struct Inner {
     db: Database,
     spaces: [Keyspace; 6],
+    buffers: Buffers,
     room: DiskSpace,
     dir: PathBuf,
 }
@@ -83,8 +87,8 @@ impl Engine {
             stall::settle(&db, space, keyspace)?;
         }
         failpoint::hit(Point::StartState);
-        let room = options.space.clone();
-        Ok(Self { inner: Arc::new(Inner { db, spaces, room, dir: dir.to_path_buf() }) })
+        let (buffers, room) = (Buffers::default(), options.space.clone());
+        Ok(Self { inner: Arc::new(Inner { db, spaces, buffers, room, dir: dir.to_path_buf() }) })
     }
 
     fn space(&self, space: Space) -> &Keyspace {
@@ -185,6 +189,20 @@ impl Engine {
         done.map_err(|error| self.unwritten("fsync", error))
     }
 
+    /// Writes everything committed so far into tables, so that the next start has little to replay.
+    /// Does nothing on a disk without room for them.
+    ///
+    /// # Errors
+    /// The disk failed, or is too slow. What [`Self::persist`] made durable stays so.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        let Inner { db, spaces, room, .. } = &*self.inner;
+        if room.look() != Room::Ample {
+            return Ok(());
+        }
+        let mut all = Space::ALL.into_iter().zip(spaces);
+        all.try_for_each(|(space, keyspace)| stall::flush(db, space, keyspace))
+    }
+
     /// Whether this is the only handle: no clone, view, scan or batch besides.
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.inner) == 1
@@ -266,15 +284,20 @@ impl Batch {
     /// it is full. After an error the
     /// database takes no more writes and the process must stop.
     pub fn commit(self) -> Result<(), StorageError> {
-        let inner = &self.engine.inner;
-        inner.room.wait(inner.db.write_buffer_size());
-        for space in
-            Space::ALL.into_iter().filter(|space| self.touched.get(space.slot()) == Some(&true))
-        {
-            stall::wait_for_room(&self.engine.inner.db, space, self.engine.space(space))?;
+        let Self { engine, inner: batch, touched } = self;
+        let Inner { db, buffers, room, .. } = &*engine.inner;
+        room.wait(db.write_buffer_size());
+        let spaces =
+            Space::ALL.into_iter().filter(|space| touched.get(space.slot()) == Some(&true));
+        for space in spaces.clone() {
+            stall::wait_for_room(db, space, engine.space(space))?;
         }
-        let engine = self.engine;
-        self.inner.commit().map_err(|error| engine.unwritten("commit", error))
+        batch.commit().map_err(|error| engine.unwritten("commit", error))?;
+        for space in spaces {
+            buffers.hold(space, engine.space(space));
+        }
+        buffers.free();
+        Ok(())
     }
 
     fn touch(&mut self, space: Space) {

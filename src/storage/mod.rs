@@ -4,6 +4,7 @@
 //! are opaque bytes to it. Any error it returns from a write is fatal for the process, because
 //! what reached the disk is then unknown; nothing here retries a failed write or fsync.
 
+mod buffers;
 pub mod datadir;
 pub mod engine;
 mod error;

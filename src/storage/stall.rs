@@ -17,7 +17,7 @@ use crate::types::clock::Clock;
 /// Below fjall's own marks of 4 and 30.
 const SEALED_LIMIT: usize = 3;
 const RUNS_LIMIT: usize = 28;
-/// A disk that needs longer for one 64 MiB buffer cannot serve a cluster.
+/// A disk that needs longer for one buffer cannot serve a cluster.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// Short enough that a commit waits little longer than the flush it waits for.
 const STEP: Duration = Duration::from_millis(1);
@@ -36,10 +36,14 @@ pub(crate) fn wait_for_room(
 pub(crate) fn settle(db: &Database, space: Space, keyspace: &Keyspace) -> Result<(), StorageError> {
     if keyspace.sealed_memtable_count() > 0 {
         // One flush task is queued per keyspace after recovery; this queues another for the rest.
-        keyspace
-            .rotate_memtable()
-            .map_err(StorageError::engine("flush recovered data", keyspace.path()))?;
+        return flush(db, space, keyspace);
     }
+    wait(db, space, keyspace, 1, RUNS_LIMIT)
+}
+
+/// Has what `keyspace` holds in memory written into tables, and waits for it.
+pub(crate) fn flush(db: &Database, space: Space, keyspace: &Keyspace) -> Result<(), StorageError> {
+    keyspace.rotate_memtable().map_err(StorageError::engine("flush", keyspace.path()))?;
     wait(db, space, keyspace, 1, RUNS_LIMIT)
 }
 
@@ -67,7 +71,17 @@ fn wait(
             let seconds = waited.as_secs();
             return Err(StorageError::Stalled { space: space.name(), seconds, sealed, runs });
         }
-        thread::park_timeout(STEP);
+        pause();
     }
     Ok(())
+}
+
+/// A relative wait: the end of `park_timeout` is a moment, which the system would wait for in vain where
+/// the caller's time is not its own, as in a simulation.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "fjall tells nobody when it has written a buffer out"
+)]
+fn pause() {
+    thread::sleep(STEP);
 }

@@ -48,6 +48,32 @@ fn a_batch_is_whole_across_keyspaces_and_after_reopening() {
 }
 
 #[test]
+fn what_was_flushed_is_not_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    fill(&engine, &["a", "b"]);
+    assert!(engine.inner.db.write_buffer_size() > 0);
+    engine.persist().unwrap();
+    engine.flush().unwrap();
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(engine.inner.db.write_buffer_size(), 0);
+    assert_eq!(keys(&engine, Bound::Unbounded, Bound::Unbounded), ["a", "b"]);
+}
+
+#[test]
+fn buffers_that_were_written_out_are_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    for round in 0..10 {
+        fill(&engine, &["a", "b"]);
+        engine.flush().unwrap();
+        let held = engine.inner.buffers.count();
+        assert!((1..=3).contains(&held), "{held} in round {round}");
+    }
+}
+
+#[test]
 fn scans_respect_their_bounds_from_both_ends() {
     use Bound::{Excluded, Included, Unbounded};
     let dir = tempfile::tempdir().unwrap();

@@ -73,8 +73,9 @@ const STOPPED: [((&str, &str), What, Outcome); 31] = [
     (SEGMENT, Delete, Refuses),
     (JOURNAL, Flip(40), Refuses),
     (JOURNAL, Cut, Refuses),
-    (JOURNAL, Empty, RefusesState),
-    (JOURNAL, Delete, RefusesState),
+    // Everything is in tables.
+    (JOURNAL, Empty, Serves),
+    (JOURNAL, Delete, Refuses),
     (MARKER, Empty, Refuses),
     (MARKER, Delete, Refuses),
     (POINTER, Flip(2), Refuses),
@@ -89,10 +90,11 @@ const STOPPED: [((&str, &str), What, Outcome); 31] = [
 ];
 
 /// The same after `kill -9`: there is no index checkpoint, so that the start reads all records.
-const KILLED: [((&str, &str), What, Outcome); 4] = [
+const KILLED: [((&str, &str), What, Outcome); 5] = [
     (SEGMENT, Flip(60), Refuses),
     (JOURNAL, Flip(40), Refuses),
-    (JOURNAL, Delete, RefusesState),
+    (JOURNAL, Empty, RefusesState),
+    (JOURNAL, Delete, Refuses),
     (TABLE, Flip(30), Refuses),
 ];
 
