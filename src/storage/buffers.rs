@@ -7,57 +7,55 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use fjall::{AbstractTree, Keyspace};
 use parking_lot::Mutex;
 
 use super::keyspace::Space;
 
-/// The buffers of a database, in use or not freed yet.
+/// How often is looked whether fjall has let go: soon at first, as memory is short where it is, and
+/// seldom where a reader keeps a buffer.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The buffers of a database that take writes.
 #[derive(Default)]
 pub(super) struct Buffers {
-    held: Mutex<Vec<Held>>,
+    newest: Mutex<[Option<Held>; Space::ALL.len()]>,
 }
 
 struct Held {
-    /// The space, and fjall's number of the buffer within it.
-    id: (Space, u64),
+    /// fjall's number of it.
+    id: u64,
     buffer: Arc<dyn Any + Send + Sync>,
 }
 
 impl Buffers {
-    /// Becomes an owner of the buffer that takes the writes of a space. Called after each of them, it
-    /// misses none, as one takes many.
+    /// Becomes an owner of the buffer that takes the writes of a space, and has the one before freed once
+    /// it is written out. Called after each write, it misses none, as one takes many.
     pub(super) fn hold(&self, space: Space, keyspace: &Keyspace) {
         let buffer = keyspace.tree.active_memtable();
-        let id = (space, buffer.id());
-        let mut held = self.held.lock();
-        if !held.iter().any(|one| one.id == id) {
-            held.push(Held { id, buffer });
-        }
-    }
-
-    /// Frees the buffers that have no other owner any more.
-    pub(super) fn free(&self) {
-        let mut held = self.held.lock();
-        if !held.iter().any(Held::is_done_with) {
+        let id = buffer.id();
+        let mut newest = self.newest.lock();
+        let Some(held) = newest.get_mut(space.slot()) else { return };
+        if held.as_ref().is_some_and(|held| held.id == id) {
             return;
         }
-        let done: Vec<_> = held.extract_if(.., |one| one.is_done_with()).collect();
-        drop(held);
-        // They are freed here if there is no thread to be had.
-        let _ = thread::Builder::new().name("free-buffers".into()).spawn(move || drop(done));
-    }
-
-    /// How many are held.
-    #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
-        self.held.lock().len()
+        if let Some(before) = held.replace(Held { id, buffer }) {
+            free(before.buffer);
+        }
     }
 }
 
-impl Held {
-    fn is_done_with(&self) -> bool {
-        Arc::strong_count(&self.buffer) == 1
-    }
+/// Frees a buffer as soon as nobody else owns it. Without a thread for that, fjall does.
+fn free(buffer: Arc<dyn Any + Send + Sync>) {
+    let wait = move || {
+        let mut pause = FIRST_LOOK;
+        while Arc::strong_count(&buffer) > 1 {
+            thread::park_timeout(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    };
+    let _ = thread::Builder::new().name("free-buffer".into()).spawn(wait);
 }

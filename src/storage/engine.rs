@@ -296,7 +296,6 @@ impl Batch {
         for space in spaces {
             buffers.hold(space, engine.space(space));
         }
-        buffers.free();
         Ok(())
     }
 
