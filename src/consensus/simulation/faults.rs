@@ -13,6 +13,7 @@ enum Trouble {
     LeaderDies,
     MajorityDies,
     AllDie,
+    PowerFails,
     DiesAgainAndAgain,
     LeaderIsCutOff,
     LeaderIsDeaf,
@@ -27,11 +28,12 @@ enum Trouble {
     MemberIsReplaced,
 }
 
-const ALL: [Trouble; 16] = [
+const ALL: [Trouble; 17] = [
     Trouble::OneDies,
     Trouble::LeaderDies,
     Trouble::MajorityDies,
     Trouble::AllDie,
+    Trouble::PowerFails,
     Trouble::DiesAgainAndAgain,
     Trouble::LeaderIsCutOff,
     Trouble::LeaderIsDeaf,
@@ -47,11 +49,12 @@ const ALL: [Trouble; 16] = [
 ];
 
 /// What happens in the middle of a replacement.
-const MEANWHILE: [Trouble; 9] = [
+const MEANWHILE: [Trouble; 10] = [
     Trouble::OneDies,
     Trouble::LeaderDies,
     Trouble::MajorityDies,
     Trouble::AllDie,
+    Trouble::PowerFails,
     Trouble::LeaderIsCutOff,
     Trouble::LeaderIsMute,
     Trouble::NetworkIsSplit,
@@ -98,6 +101,7 @@ impl Cluster {
                 self.all_die((0..=count / 2).map(|next| places[(first + next) % count])).await;
             }
             Trouble::AllDie => self.all_die(places.into_iter()).await,
+            Trouble::PowerFails => self.power_fails(leader).await,
             Trouble::DiesAgainAndAgain => {
                 for _ in 0..3 {
                     self.die(chosen).await;
@@ -168,17 +172,27 @@ impl Cluster {
     /// The power mostly fails while something is written.
     pub(super) async fn die(&mut self, place: usize) {
         let death = if self.world.chance(600) { Death::Power } else { Death::Process };
-        if let (Death::Power, Some(running), true) =
-            (death, self.running(place), self.world.chance(800))
-        {
-            let writes = async {
-                while !running.is_writing() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            };
-            let _ = tokio::time::timeout(ELECTION, writes).await;
+        if matches!(death, Death::Power) && self.world.chance(800) {
+            self.writes(place).await;
         }
         self.crash(place, death);
+    }
+
+    /// Everybody's power fails at the same moment, while a member writes.
+    pub(super) async fn power_fails(&mut self, writer: usize) {
+        self.writes(writer).await;
+        self.places().into_iter().for_each(|place| self.crash(place, Death::Power));
+    }
+
+    /// Waits for a moment at which a member writes to its log.
+    async fn writes(&self, place: usize) {
+        let Some(running) = self.running(place) else { return };
+        let writes = async {
+            while !running.is_writing() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = tokio::time::timeout(ELECTION, writes).await;
     }
 
     async fn all_die(&mut self, places: impl Iterator<Item = usize>) {

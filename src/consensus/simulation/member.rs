@@ -182,7 +182,7 @@ impl Slot {
                     let stalls = world.chance(pace.stalls);
                     let (mut from, mut to) = if stalls { pace.stall } else { pace.usual };
                     if world.is_broken("answers") {
-                        (from, to) = (from + 100, to + 300);
+                        (from, to) = (from + 20, to + 80);
                         stepper.lock().answer_early();
                     }
                     tokio::time::sleep(world.millis(from, to)).await;

@@ -74,6 +74,9 @@ async fn rounds(world: &Arc<World>, folder: &Path) -> Result<(), String> {
         cluster.has_leader().await?;
     }
     cluster.pause(100, 500).await;
+    if world.chance(600) {
+        cluster.outage().await?;
+    }
     clients.stop.store(true, Ordering::Relaxed);
     let members = cluster.same().await?;
     let told = std::mem::take(&mut *clients.told.lock());
@@ -166,6 +169,14 @@ impl Cluster {
             member.node.status().is_leader.then_some(*place)
         };
         members.iter().find_map(leads)
+    }
+
+    /// The power of all fails once more, and comes back: what was promised last is promised as well.
+    async fn outage(&mut self) -> Result<(), String> {
+        let writer = self.leader().unwrap_or(0);
+        self.power_fails(writer).await;
+        self.start_all().await;
+        self.has_leader().await
     }
 
     pub(super) async fn has_leader(&self) -> Result<(), String> {
