@@ -19,37 +19,33 @@ use super::keyspace::Space;
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The buffers of a database that take writes.
+/// A buffer, of a type that fjall keeps to itself.
+type Buffer = Arc<dyn Any + Send + Sync>;
+
+/// The buffers of a database that take writes, by space.
 #[derive(Default)]
 pub(super) struct Buffers {
-    newest: Mutex<[Option<Held>; Space::ALL.len()]>,
-}
-
-struct Held {
-    /// fjall's number of it.
-    id: u64,
-    buffer: Arc<dyn Any + Send + Sync>,
+    newest: Mutex<[Option<Buffer>; Space::ALL.len()]>,
 }
 
 impl Buffers {
     /// Becomes an owner of the buffer that takes the writes of a space, and has the one before freed once
     /// it is written out. Called after each write, it misses none, as one takes many.
     pub(super) fn hold(&self, space: Space, keyspace: &Keyspace) {
-        let buffer = keyspace.tree.active_memtable();
-        let id = buffer.id();
+        let buffer: Buffer = keyspace.tree.active_memtable();
         let mut newest = self.newest.lock();
         let Some(held) = newest.get_mut(space.slot()) else { return };
-        if held.as_ref().is_some_and(|held| held.id == id) {
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &buffer)) {
             return;
         }
-        if let Some(before) = held.replace(Held { id, buffer }) {
-            free(before.buffer);
+        if let Some(before) = held.replace(buffer) {
+            free(before);
         }
     }
 }
 
 /// Frees a buffer as soon as nobody else owns it. Without a thread for that, fjall does.
-fn free(buffer: Arc<dyn Any + Send + Sync>) {
+fn free(buffer: Buffer) {
     let wait = move || {
         let mut pause = FIRST_LOOK;
         while Arc::strong_count(&buffer) > 1 {

@@ -16,8 +16,8 @@ const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
 /// Bytes kept for large answers, and what the server needs beside them: its caches of values and of
 /// blocks that were read, the store's buffers, and what the allocator keeps, which differs by a hundred
-/// from run to run. Without bounds it would be four gigabytes.
-const BOUND: usize = 512 * MIB + 384 * MIB;
+/// from run to run.
+const BOUND: usize = 512 * MIB + 256 * MIB;
 /// Megabytes in as many keys.
 const KEYS: usize = 100;
 
