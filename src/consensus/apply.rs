@@ -1,38 +1,26 @@
-//! The apply thread: the one owner of the state machine.
-//!
-//! A thread of its own, because the storage engine may stall a write for tens of milliseconds, and
-//! neither heartbeats nor clients' connections may wait for that.
+//! Applying what was committed: to the state machine, and to the clients that wait for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::EntryPayload;
-use tokio::sync::mpsc;
 
-use super::machine::{Durable, Work, position};
+use super::machine::{Durable, position};
 use super::peers::Removal;
 use super::proposer::Shared;
-use super::receive;
 #[cfg(test)]
 use super::simulation;
 use super::types::{
     LogEntry, StoredMembership, decode_log_id, decode_membership, encode_log_id, encode_membership,
 };
 use crate::failpoint::{self, Point};
-use crate::state::{Entry, Machine, Outcome, Payload, Reader, Received, StateError, Upkeep};
-use crate::tasks::{Stage, Supervisor};
+use crate::state::{Entry, Image, Machine, Outcome, Payload, Reader, Received, StateError, Upkeep};
+use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
 
-/// Requests gathered into one write of the state. Above, the write itself dominates and clients
-/// only wait longer.
-const MAX_GATHERED_REQUESTS: usize = 2048;
-/// Writes between two turns of upkeep, so that compaction goes on under load.
-const WRITES_PER_UPKEEP: u32 = 16;
-
 /// Owns the state machine and answers clients.
-pub(crate) struct ApplyThread {
+pub(crate) struct Apply {
     pub(crate) machine: Machine,
-    pub(crate) work: mpsc::Receiver<Work>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: MemberId,
     /// What the state has published.
@@ -54,107 +42,53 @@ pub(crate) fn applied_state(machine: &Machine) -> std::io::Result<Durable> {
     Ok(Durable { applied, membership })
 }
 
-impl ApplyThread {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When the system refuses another one.
-    pub(crate) fn start(self) -> std::io::Result<()> {
-        let supervisor = self.supervisor.clone();
-        #[cfg(test)]
-        if simulation::runs() {
-            supervisor.spawn("apply", Stage::Consensus, self.run());
-            return Ok(());
-        }
-        supervisor.thread("apply", Stage::Consensus, move |_| receive::block_on(self.run()))
+/// A failure of the state in any of these stops the process: what it holds is then unknown, and the log
+/// rebuilds it.
+impl Apply {
+    pub(crate) fn entries(&mut self, entries: Vec<LogEntry>) -> Result<(), StateError> {
+        let applied = self.apply(entries);
+        self.reported(applied)
     }
 
-    /// Works until nobody can send any more. A failure of the state stops the process: what it
-    /// holds is then unknown, and the log rebuilds it.
-    async fn run(mut self) {
-        let served = self.serve().await;
-        self.shared.stop();
-        // Whoever still sends work must learn that nobody does it.
-        drop(self.work);
-        if served.is_ok()
-            && let Err(error) = self.machine.close()
-        {
+    /// Makes everything applied so far durable and tells up to where that is.
+    pub(crate) fn persist(&mut self) -> Result<Durable, StateError> {
+        let persisted = self.machine.persist().and_then(|_| self.durable());
+        self.reported(persisted)
+    }
+
+    pub(crate) fn image(&mut self) -> Result<Image, StateError> {
+        let image = self.machine.image();
+        self.reported(image)
+    }
+
+    /// Goes on from the state of another member.
+    pub(crate) fn adopt(&mut self, received: Received) -> Result<(), StateError> {
+        let adopted = self.machine.adopt(received).and_then(|()| self.adopted());
+        self.reported(adopted)
+    }
+
+    /// As [`Machine::maintain`].
+    pub(crate) fn maintain(&mut self) -> Result<Upkeep, StateError> {
+        let maintained = self.machine.maintain();
+        self.reported(maintained)
+    }
+
+    /// Whether it is one entry that is applied within microseconds, and without waiting for a disk.
+    pub(crate) fn is_quick(&self, entries: &[LogEntry]) -> bool {
+        let [LogEntry { payload: EntryPayload::Normal(proposal), .. }] = entries else {
+            return false;
+        };
+        self.machine.is_quick(proposal.batch())
+    }
+
+    /// For an orderly stop, with everything applied.
+    pub(crate) fn close(self) {
+        if let Err(error) = self.machine.close() {
             self.supervisor.fail("apply", error.to_string());
         }
     }
 
-    async fn serve(&mut self) -> Result<(), StateError> {
-        let mut upkeep = Upkeep::Done;
-        let mut writes = 0;
-        loop {
-            let received = match upkeep {
-                Upkeep::Done => self.work.recv().await.map(Some),
-                Upkeep::More => receive::at_once(&mut self.work),
-                Upkeep::Rest(until) => self.received_until(until).await,
-            };
-            let Some(work) = received else { return Ok(()) };
-            let idle = work.is_none();
-            if let Some(work) = work {
-                self.handle(work)?;
-                writes += 1;
-            }
-            if idle || writes >= WRITES_PER_UPKEEP || self.work.is_empty() {
-                writes = 0;
-                let maintained = self.machine.maintain();
-                upkeep = self.reported(maintained)?;
-            }
-        }
-    }
-
-    /// As [`receive::until`], which holds up the thread.
-    #[cfg_attr(not(test), expect(clippy::unused_async, reason = "the simulation does not block"))]
-    async fn received_until(&mut self, end: Instant) -> Option<Option<Work>> {
-        #[cfg(test)]
-        if simulation::runs() {
-            let received = tokio::time::timeout_at(end.into(), self.work.recv()).await;
-            return received.map_or(Some(None), |work| work.map(Some));
-        }
-        receive::until(&mut self.work, self.shared.clock, end)
-    }
-
-    fn handle(&mut self, work: Work) -> Result<(), StateError> {
-        match work {
-            Work::Apply(entries) => {
-                let (entries, other) = self.gather(entries);
-                let applied = self.apply(entries);
-                self.reported(applied)?;
-                other.map_or(Ok(()), |work| self.handle(work))
-            }
-            Work::Persist(done) => {
-                let persisted = self.persist();
-                let state = self.reported(persisted)?;
-                // Nobody hears it when consensus stopped meanwhile.
-                let _ = done.send(state);
-                Ok(())
-            }
-            Work::Image(reply) => {
-                let image = self.machine.image();
-                let image = self.reported(image)?;
-                // Whoever wanted to send it may not lead any more.
-                let _ = reply.send(image);
-                Ok(())
-            }
-            Work::Answer(reply) => {
-                // Whoever asked may have given up.
-                let _ = reply.send(());
-                Ok(())
-            }
-            Work::Adopt(received, done) => {
-                let adopted = self.adopt(*received);
-                self.reported(adopted)?;
-                let _ = done.send(());
-                Ok(())
-            }
-        }
-    }
-
-    fn adopt(&mut self, received: Received) -> Result<(), StateError> {
-        self.machine.adopt(received)?;
+    fn adopted(&self) -> Result<(), StateError> {
         let state = self.durable()?;
         if let Some(last) = state.applied {
             let index = position(last);
@@ -173,11 +107,6 @@ impl ApplyThread {
         result.inspect_err(|error| self.supervisor.fail("apply", error.to_string()))
     }
 
-    fn persist(&mut self) -> Result<Durable, StateError> {
-        self.machine.persist()?;
-        self.durable()
-    }
-
     fn durable(&self) -> Result<Durable, StateError> {
         #[cfg(test)]
         simulation::is_durable(self.id);
@@ -185,22 +114,6 @@ impl ApplyThread {
             what: "applied entry".into(),
             why: error.to_string(),
         })
-    }
-
-    /// Adds what else was committed meanwhile, up to a limit, and whatever other work ended that.
-    fn gather(&mut self, mut entries: Vec<LogEntry>) -> (Vec<LogEntry>, Option<Work>) {
-        let mut requests: usize = entries.iter().map(request_count).sum();
-        while requests < MAX_GATHERED_REQUESTS {
-            match self.work.try_recv() {
-                Ok(Work::Apply(more)) => {
-                    requests += more.iter().map(request_count).sum::<usize>();
-                    entries.extend(more);
-                }
-                Ok(other) => return (entries, Some(other)),
-                Err(_) => break,
-            }
-        }
-        (entries, None)
     }
 
     fn apply(&mut self, entries: Vec<LogEntry>) -> Result<(), StateError> {
@@ -254,7 +167,7 @@ impl ApplyThread {
     }
 }
 
-fn request_count(entry: &LogEntry) -> usize {
+pub(crate) fn request_count(entry: &LogEntry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(proposal) => proposal.batch().requests.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,

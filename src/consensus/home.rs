@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use openraft::errors::{InitializeError, RaftError};
 use openraft::{Config, SnapshotPolicy};
-use tokio::sync::mpsc;
 
+use super::apply_thread::Desk;
 use super::batcher::Batcher;
 use super::error::ConsensusError;
 use super::leadership::follow;
 use super::log_store::LogStore;
-use super::machine::{Applier, Durable, Work};
+use super::machine::{Applier, Durable};
 use super::node::Core;
 use super::parts::{Beginning, Member, Settings};
 use super::peers::Network;
@@ -38,10 +38,10 @@ impl Home {
     pub(super) async fn start(
         &self,
         log: LogStore,
-        work: mpsc::Sender<Work>,
+        desk: Desk,
         state: Durable,
     ) -> Result<Core, ConsensusError> {
-        let applier = Applier::new(work, Arc::clone(&self.shared), state, log.on_disk());
+        let applier = Applier::new(desk, Arc::clone(&self.shared), state, log.on_disk());
         let config = Arc::clone(&self.config);
         let network = self.network.clone();
         let core = Core::new(self.id.0, config, network, log, applier).await.map_err(core_error)?;

@@ -1,6 +1,6 @@
-//! The state machine as openraft sees it: a queue before the apply thread.
+//! The state machine as openraft sees it: the desk where entries are handed in to be applied.
 //!
-//! Entries count as applied for openraft once they are queued here, so that the thread can gather
+//! Entries count as applied for openraft once they are handed in, so that the thread can gather
 //! several commits into one write; whoever needs the truth asks [`Progress`]. Nothing is lost by
 //! that: the log is purged only up to what a snapshot covers, and a snapshot is made by the apply
 //! thread itself.
@@ -17,6 +17,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::apply_thread::Desk;
 use super::log_store::OnDisk;
 use super::proposer::Shared;
 use super::types::{LogEntry, LogId, StoredMembership, TypeConfig};
@@ -53,9 +54,9 @@ pub(crate) enum SnapshotHandle {
     Received(Box<Received>),
 }
 
-/// Feeds the apply thread.
+/// Hands in what is committed.
 pub(crate) struct Applier {
-    work: mpsc::Sender<Work>,
+    desk: Desk,
     shared: Arc<Shared>,
     accepted: Option<LogId>,
     membership: StoredMembership,
@@ -64,13 +65,8 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    /// A state machine that has applied what `state` says, fed through `work` with what `log` holds.
-    pub(crate) fn new(
-        work: mpsc::Sender<Work>,
-        shared: Arc<Shared>,
-        state: Durable,
-        log: OnDisk,
-    ) -> Self {
+    /// A state machine that has applied what `state` says, fed at `desk` with what `log` holds.
+    pub(crate) fn new(desk: Desk, shared: Arc<Shared>, state: Durable, log: OnDisk) -> Self {
         let Durable { applied, membership } = state;
         // What is durable is a snapshot: a member whose log was cut before it stopped can be asked for
         // one right away.
@@ -79,7 +75,7 @@ impl Applier {
             last_membership: membership.clone(),
         });
         let snapshot = Arc::new(Mutex::new(meta));
-        Self { work, shared, accepted: applied, membership, snapshot, log }
+        Self { desk, shared, accepted: applied, membership, snapshot, log }
     }
 }
 
@@ -124,7 +120,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         if let Some(last) = entries.last() {
             self.log.holds(last.log_id.index).await?;
         }
-        self.work.send(Work::Apply(entries)).await.map_err(|_| ended())?;
+        self.desk.apply(entries).await.map_err(|_| ended())?;
         // Told after the entries are on their way: this only makes room for the next proposals.
         for responder in responders {
             responder.send(());
@@ -133,7 +129,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { work: self.work.clone(), snapshot: Arc::clone(&self.snapshot) }
+        Builder { work: self.desk.work(), snapshot: Arc::clone(&self.snapshot) }
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotHandle) -> io::Result<()> {
@@ -141,7 +137,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         let SnapshotHandle::Received(received) = snapshot else { return Ok(()) };
         let installing = self.shared.metrics.installing();
         let (done, adopted) = oneshot::channel();
-        self.work.send(Work::Adopt(received, done)).await.map_err(|_| ended())?;
+        self.desk.work().send(Work::Adopt(received, done)).await.map_err(|_| ended())?;
         adopted.await.map_err(|_| ended())?;
         drop(installing);
         self.accepted = meta.last_log_id;

@@ -1,12 +1,13 @@
 //! Agreement: proposals in, applied outcomes out. The only room that says openraft.
 //!
 //! A [`Node`] is one member. Its [`Proposer`] queues requests, a task makes log entries of them,
-//! the core replicates and commits them, and a thread of its own applies them and answers. Its
-//! [`LinearReader`] tells when the local state is current. Nothing here knows what a request
+//! the core replicates and commits them, and a thread of its own, as a rule, applies them and answers.
+//! Its [`LinearReader`] tells when the local state is current. Nothing here knows what a request
 //! means, except which of them make room.
 
 mod alone;
 mod apply;
+mod apply_thread;
 mod aside;
 mod batcher;
 mod error;

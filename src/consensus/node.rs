@@ -12,7 +12,8 @@ use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::ApplyThread;
+use super::apply::Apply;
+use super::apply_thread::ApplyThread;
 use super::error::{ConsensusError, ReadError};
 use super::home::{Home, core_config, core_error};
 use super::machine::{Applier, Durable, Work, position};
@@ -65,9 +66,8 @@ impl Node {
         let shared = shared(&parts, &state);
 
         let (work, queue) = mpsc::channel(APPLY_QUEUE);
-        let apply = ApplyThread {
+        let apply = Apply {
             machine: parts.machine,
-            work: queue,
             shared: Arc::clone(&shared),
             id,
             reader: parts.reader.clone(),
@@ -75,7 +75,8 @@ impl Node {
             slow: parts.settings.slow_apply,
             supervisor: parts.supervisor.clone(),
         };
-        apply.start().map_err(ConsensusError::Thread)?;
+        let desk =
+            ApplyThread::start(apply, (work.clone(), queue)).map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone(), shared.metrics.peers.clone());
         let network =
@@ -90,7 +91,8 @@ impl Node {
             supervisor: parts.supervisor,
         };
         let to_apply = work.downgrade();
-        let core = home.start(log, work, state).await?;
+        drop(work);
+        let core = home.start(log, desk, state).await?;
         let reader = LinearReader::new(Arc::clone(&shared), &core, links.clone());
         home.run_tasks(&core, &reader);
         let changes = Changes::new(

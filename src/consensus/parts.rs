@@ -88,7 +88,7 @@ pub struct Parts {
     pub wal: Wal,
     /// What the log held when it was opened.
     pub recovered: Recovered,
-    /// The state machine; the apply thread will own it.
+    /// The state machine.
     pub machine: Machine,
     /// What the state machine has published.
     pub reader: Reader,

@@ -1,4 +1,4 @@
-//! The machine: the single writer of the state. It lives on the apply thread.
+//! The machine: the single writer of the state.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -289,6 +289,12 @@ impl Machine {
         self.checkpoints.consider(&self.engine, &self.tables.writer, marks)?;
         self.measure();
         Ok(self.retired.tidy().map_or(Upkeep::Done, |wait| Upkeep::Rest(now + wait)))
+    }
+
+    /// Whether there is no background work to do.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let marks = self.tables.compactions;
+        self.sweep.is_none() && marks.finished >= marks.scheduled
     }
 
     /// Does the next step of a compaction.

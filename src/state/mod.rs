@@ -2,7 +2,7 @@
 //!
 //! Deterministic: the same log gives the same revisions, leases and hashes on every member, so
 //! nothing here reads a clock, rolls dice, talks to the network or depends on the order of a hash
-//! map. [`machine::Machine`] is the single writer and lives on the apply thread; [`reader::Reader`]
+//! map. [`machine::Machine`] is the single writer, in one thread at a time; [`reader::Reader`]
 //! is for everybody else and never makes it wait.
 
 mod adopt;
@@ -27,6 +27,7 @@ pub mod mvcc;
 mod options;
 pub mod outcome;
 mod piece;
+mod quick;
 pub mod quota;
 pub mod reader;
 pub mod receiver;

@@ -91,6 +91,13 @@ impl Engine {
         Ok(Self { inner: Arc::new(Inner { db, spaces, buffers, room, dir: dir.to_path_buf() }) })
     }
 
+    /// Whether a small commit to `spaces` would neither wait nor have anything written out: there is room,
+    /// nothing waits to be written out, and no memory buffer is full.
+    pub fn is_calm(&self, spaces: &[Space]) -> bool {
+        self.inner.room.room() == Room::Ample
+            && spaces.iter().all(|space| stall::is_far(*space, self.space(*space)))
+    }
+
     fn space(&self, space: Space) -> &Keyspace {
         let [records, leases, meta, members, alarms, auth] = &self.inner.spaces;
         match space {

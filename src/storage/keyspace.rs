@@ -66,16 +66,20 @@ impl Space {
         Self::ALL.get(usize::from(slot)).copied()
     }
 
+    /// Bytes after which a memory buffer is written out.
+    pub(crate) fn buffer_bytes(self) -> u64 {
+        scaled(if self == Self::Records { RECORDS_MEMTABLE } else { OTHER_MEMTABLE })
+    }
+
     pub(crate) fn tuning(self) -> KeyspaceCreateOptions {
-        let options = KeyspaceCreateOptions::default();
+        let options = KeyspaceCreateOptions::default().max_memtable_size(self.buffer_bytes());
         match self {
             // The key index never asks for a record that does not exist, so filters on the
             // last level would be memory without use.
             Self::Records => options
-                .max_memtable_size(scaled(RECORDS_MEMTABLE))
                 .data_block_size_policy(BlockSizePolicy::all(RECORDS_BLOCK))
                 .expect_point_read_hits(true),
-            _ => options.max_memtable_size(scaled(OTHER_MEMTABLE)),
+            _ => options,
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::proto::internal::Request;
 use crate::proto::internal::request::Op;
 
 pub(super) use auth::TokenEvent;
-pub(super) use txn::read_only;
+pub(super) use txn::{branch, read_only};
 
 /// Someone who waits for a compaction to be carried out.
 pub(super) struct Waiter {

@@ -7,8 +7,8 @@ use super::{Apply, compare};
 use crate::proto::etcdserverpb::request_op::Request as Inner;
 use crate::proto::etcdserverpb::response_op::Response as Answer;
 use crate::proto::etcdserverpb::{
-    DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, ResponseHeader, ResponseOp,
-    TxnRequest, TxnResponse,
+    DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
+    ResponseOp, TxnRequest, TxnResponse,
 };
 use crate::state::error::{ApplyError, Failure, ReadError};
 use crate::state::late::Missing;
@@ -29,20 +29,27 @@ enum Step<'a> {
     Txn(Path<'a>),
 }
 
+/// Whether all conditions of a transaction hold, and the operations that are its turn then.
+pub(in crate::state) fn branch<'a>(
+    view: View<'_>,
+    source: &impl Fetch,
+    txn: &'a TxnRequest,
+) -> Result<(bool, &'a [RequestOp]), ReadError> {
+    for one in &txn.compare {
+        if !compare::holds(view, source, one)? {
+            return Ok((false, &txn.failure));
+        }
+    }
+    Ok((true, &txn.success))
+}
+
 /// Chooses the path of a transaction. All conditions, nested ones too, look at the same state.
 fn choose<'a>(
     view: View<'_>,
     source: &impl Fetch,
     txn: &'a TxnRequest,
 ) -> Result<Path<'a>, Failure> {
-    let mut succeeded = true;
-    for one in &txn.compare {
-        succeeded = compare::holds(view, source, one)?;
-        if !succeeded {
-            break;
-        }
-    }
-    let ops = if succeeded { &txn.success } else { &txn.failure };
+    let (succeeded, ops) = branch(view, source, txn)?;
     let steps = ops.iter().map(|op| match &op.request {
         Some(Inner::RequestRange(range)) => Ok(Step::Range(range)),
         Some(Inner::RequestPut(put)) => Ok(Step::Put(put)),

@@ -13,6 +13,7 @@ mod late;
 mod lease;
 mod members;
 mod model;
+mod quick;
 mod range;
 mod reopen;
 mod rolling;

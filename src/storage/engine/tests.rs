@@ -186,3 +186,24 @@ fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_database_is_not_calm_from_a_full_buffer_until_it_is_written_out() {
+    const STEP: usize = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let mut steps: u64 = 0;
+    while engine.is_calm(&[Space::Records]) {
+        let mut batch = engine.batch();
+        batch.put(Space::Records, &steps.to_be_bytes(), &vec![7; STEP]);
+        batch.commit().unwrap();
+        steps += 1;
+    }
+    let full = Space::Records.buffer_bytes() / STEP as u64;
+    assert!((full..=full + 1).contains(&steps), "{steps} of {full} MiB");
+    assert!(engine.is_calm(&[Space::Meta, Space::Leases]));
+    while !engine.is_calm(&[Space::Records]) {
+        super::stall::pause();
+    }
+    assert_eq!(engine.inner.spaces[0].sealed_memtable_count(), 0);
+}
