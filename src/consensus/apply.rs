@@ -18,6 +18,9 @@ use crate::state::{Entry, Image, Machine, Outcome, Payload, Reader, Received, St
 use crate::tasks::Supervisor;
 use crate::types::ids::MemberId;
 
+/// Bytes of an entry that may be quick: what is written is copied, and hashed.
+const QUICK_BYTES: usize = 16 << 10;
+
 /// Owns the state machine and answers clients.
 pub(crate) struct Apply {
     pub(crate) machine: Machine,
@@ -73,12 +76,12 @@ impl Apply {
         self.reported(maintained)
     }
 
-    /// Whether it is one entry that is applied within microseconds, and without waiting for a disk.
+    /// Whether it is one entry that is applied within microseconds: [`Machine::is_quick`].
     pub(crate) fn is_quick(&self, entries: &[LogEntry]) -> bool {
         let [LogEntry { payload: EntryPayload::Normal(proposal), .. }] = entries else {
             return false;
         };
-        self.machine.is_quick(proposal.batch())
+        proposal.len() <= QUICK_BYTES && self.machine.is_quick(proposal.batch())
     }
 
     /// For an orderly stop, with everything applied.

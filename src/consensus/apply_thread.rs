@@ -3,13 +3,15 @@
 //! A thread of its own, because the storage engine may stall a write for tens of milliseconds, and
 //! neither heartbeats nor clients' connections may wait for that. To change threads twice costs a lone
 //! request more than to apply it, though. So what is [quick](Apply::is_quick) is applied where it was
-//! committed, if nothing waits here that came before.
+//! committed, if nothing waits here that came before, and if another worker is there to go on should it
+//! take longer after all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::apply::{Apply, request_count};
@@ -33,7 +35,7 @@ pub(crate) struct Ended;
 /// What desk and thread share.
 struct Common {
     /// Nothing once applying has ended.
-    apply: Mutex<Option<Apply>>,
+    apply: Mutex<Option<Box<Apply>>>,
     /// Messages with entries that are on their way to the thread, or being applied there.
     under_way: AtomicUsize,
 }
@@ -42,6 +44,8 @@ struct Common {
 pub(crate) struct Desk {
     common: Arc<Common>,
     work: mpsc::Sender<Work>,
+    /// Whether anything may be applied here.
+    may_apply: bool,
 }
 
 /// Does what was handed in.
@@ -50,19 +54,19 @@ pub(crate) struct ApplyThread {
     work: mpsc::Receiver<Work>,
 }
 
-/// Does something to the state, and ends applying if that fails: what the state holds is unknown then,
-/// and nobody may go on with it.
+/// Does something to the state, and ends applying if that fails, or panics: what the state holds is
+/// unknown then, and nobody may go on with it.
 fn act<T>(
-    apply: &mut Option<Apply>,
+    apply: &mut Option<Box<Apply>>,
     action: impl FnOnce(&mut Apply) -> Result<T, StateError>,
 ) -> Result<T, Ended> {
-    let done = action(apply.as_mut().ok_or(Ended)?);
-    if done.is_err()
-        && let Some(failed) = apply.take()
-    {
-        failed.shared.stop();
-    }
-    done.map_err(|_| Ended)
+    let mut taken = apply.take().ok_or(Ended)?;
+    let Ok(done) = action(&mut taken) else {
+        taken.shared.stop();
+        return Err(Ended);
+    };
+    *apply = Some(taken);
+    Ok(done)
 }
 
 impl Desk {
@@ -83,7 +87,7 @@ impl Desk {
 
     /// Gives back what is not to be applied here.
     fn apply_here(&self, entries: Vec<LogEntry>) -> Result<Option<Vec<LogEntry>>, Ended> {
-        if self.common.under_way.load(Ordering::Acquire) > 0 {
+        if !self.may_apply || self.common.under_way.load(Ordering::Acquire) > 0 {
             return Ok(Some(entries));
         }
         #[cfg(test)]
@@ -95,9 +99,7 @@ impl Desk {
             if !apply.is_quick(&entries) {
                 return Ok(Some(entries));
             }
-            apply.entries(entries)?;
-            // What is quick leaves nothing to do that would take long.
-            apply.maintain().map(|_| None)
+            apply.entries(entries).map(|()| None)
         })
     }
 }
@@ -112,11 +114,14 @@ impl ApplyThread {
         (work, queue): (mpsc::Sender<Work>, mpsc::Receiver<Work>),
     ) -> std::io::Result<Desk> {
         let supervisor = apply.supervisor.clone();
-        let apply = Mutex::new(Some(apply));
+        let apply = Mutex::new(Some(Box::new(apply)));
         let common = Arc::new(Common { apply, under_way: AtomicUsize::new(0) });
         let thread = Self { common: Arc::clone(&common), work: queue };
         thread.spawn(&supervisor)?;
-        Ok(Desk { common, work })
+        let may_apply = Handle::current().metrics().num_workers() > 1;
+        #[cfg(test)]
+        let may_apply = may_apply || simulation::runs();
+        Ok(Desk { common, work, may_apply })
     }
 
     fn spawn(self, supervisor: &Supervisor) -> std::io::Result<()> {

@@ -129,7 +129,7 @@ pub(super) fn core_config(settings: &Settings) -> Result<Config, ConsensusError>
         // Never by itself: it knows nothing of states on their way (`retention.rs`).
         purge_batch_size: u64::MAX / 2,
         install_snapshot_timeout: 10 * 60 * 1000,
-        // The apply thread stalls when the disk does; the core must not stall with it.
+        // Applying stalls when the disk does; the core must not stall with it.
         state_machine_channel_size: Some(64 * 1024),
         ..Config::default()
     };

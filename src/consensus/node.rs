@@ -3,7 +3,8 @@
 //! The core and its tasks run on the runtime that serves clients. On a thread of their own, the way
 //! of a request takes two more wake-ups of a thread; measured with one request in flight, that
 //! raised the processor time of a put from 170 to 290 microseconds, and on busy processors its
-//! latency many times over. What may block, the log and the state, has threads of its own.
+//! latency many times over. What may block has threads of its own: the log,
+//! and the state but for what takes microseconds.
 
 use std::sync::Arc;
 use std::time::Duration;

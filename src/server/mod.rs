@@ -68,6 +68,8 @@ pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
         .map_err(ServerError::Runtime)?;
     let ending = runtime.block_on(live(loaded, log.clone(), reread, inherited));
     log.flush();
+    // Everybody was told to stop; whom a dead disk holds up is not waited for.
+    runtime.shutdown_background();
     ending
 }
 

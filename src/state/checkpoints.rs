@@ -59,14 +59,22 @@ impl Checkpoints {
         writer: &Writer,
         marks: Compactions,
     ) -> Result<(), StateError> {
-        // A checkpoint below the compacted revision is of no use to the next start.
-        let useless = self.newest > 0 && self.newest < marks.scheduled;
-        let behind = writer.visible().saturating_sub(self.newest).cast_unsigned();
-        let due = behind >= failpoint::scaled(EVERY) || useless;
-        if !due || self.path.is_none() || self.busy.swap(true, Ordering::AcqRel) {
+        if !self.is_due(writer, marks) || self.busy.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         self.begin(engine, writer, marks)
+    }
+
+    /// Whether none is written, and none is due.
+    pub(super) fn is_at_rest(&self, writer: &Writer, marks: Compactions) -> bool {
+        !self.is_due(writer, marks) && (self.path.is_none() || !self.busy.load(Ordering::Acquire))
+    }
+
+    fn is_due(&self, writer: &Writer, marks: Compactions) -> bool {
+        // A checkpoint below the compacted revision is of no use to the next start.
+        let useless = self.newest > 0 && self.newest < marks.scheduled;
+        let behind = writer.visible().saturating_sub(self.newest).cast_unsigned();
+        self.path.is_some() && (behind >= failpoint::scaled(EVERY) || useless)
     }
 
     fn begin(

@@ -291,10 +291,14 @@ impl Machine {
         Ok(self.retired.tidy().map_or(Upkeep::Done, |wait| Upkeep::Rest(now + wait)))
     }
 
-    /// Whether there is no background work to do.
+    /// Whether [`Self::maintain`] has nothing to do, nor is anything done that it began.
     pub(super) fn is_at_rest(&self) -> bool {
         let marks = self.tables.compactions;
-        self.sweep.is_none() && marks.finished >= marks.scheduled
+        self.sweep.is_none()
+            && marks.finished >= marks.scheduled
+            && self.checkpoints.is_at_rest(&self.tables.writer, marks)
+            && !self.is_measure_due(self.clock.now())
+            && self.retired.is_empty()
     }
 
     /// Does the next step of a compaction.
@@ -339,11 +343,15 @@ impl Machine {
     /// Shows the size on disk, now and then: it takes a walk over all tables.
     fn measure(&mut self) {
         let now = self.clock.now();
-        if self.measured.is_none_or(|then| now - then > Duration::from_secs(1)) {
+        if self.is_measure_due(now) {
             self.measured = Some(now);
             let live = self.shared.published.load().live;
             self.shared.metrics.allocated(self.engine.disk_bytes().max(live));
         }
+    }
+
+    fn is_measure_due(&self, now: Instant) -> bool {
+        self.measured.is_none_or(|then| now - then > Duration::from_secs(1))
     }
 
     /// As [`Self::measure`], without waiting for the moment.

@@ -24,6 +24,10 @@ impl Retired {
         self.engines.push(engine);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.engines.is_empty()
+    }
+
     /// Removes those that nobody uses. Says when to look again, if any are left.
     pub(super) fn tidy(&mut self) -> Option<Duration> {
         let (free, used) = self.engines.drain(..).partition(Engine::is_alone);

@@ -3,7 +3,7 @@
 //! Writes reach the operating system, not the disk: they survive a killed process, and after a
 //! power cut the newest ones may be gone, but always as a whole suffix of batches. The Raft log
 //! fills them in again; [`Engine::persist`] is called before that log is purged.
-//! Only one thread may write.
+//! Only one thread may write at a time.
 
 use std::fs;
 use std::ops::Bound;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 
 use super::buffers::Buffers;
+use super::calm::Calm;
 use super::error::StorageError;
 use super::journal::{self, Cut};
 pub use super::keyspace::Space;
@@ -58,6 +59,7 @@ struct Inner {
     db: Database,
     spaces: [Keyspace; 6],
     buffers: Buffers,
+    calm: Calm,
     room: DiskSpace,
     dir: PathBuf,
 }
@@ -87,15 +89,16 @@ impl Engine {
             stall::settle(&db, space, keyspace)?;
         }
         failpoint::hit(Point::StartState);
-        let (buffers, room) = (Buffers::default(), options.space.clone());
-        Ok(Self { inner: Arc::new(Inner { db, spaces, buffers, room, dir: dir.to_path_buf() }) })
+        let (buffers, calm, room) = (Buffers::default(), Calm::default(), options.space.clone());
+        let dir = dir.to_path_buf();
+        Ok(Self { inner: Arc::new(Inner { db, spaces, buffers, calm, room, dir }) })
     }
 
-    /// Whether a small commit to `spaces` would neither wait nor have anything written out: there is room,
-    /// nothing waits to be written out, and no memory buffer is full.
-    pub fn is_calm(&self, spaces: &[Space]) -> bool {
-        self.inner.room.room() == Room::Ample
-            && spaces.iter().all(|space| stall::is_far(*space, self.space(*space)))
+    /// Whether a small commit would take microseconds, as far as can be known without waiting: nothing is
+    /// written out or merged, nor was lately, and the disk has room.
+    pub fn is_calm(&self) -> bool {
+        let Inner { db, calm, room, .. } = &*self.inner;
+        calm.holds(db) && room.look() == Room::Ample
     }
 
     fn space(&self, space: Space) -> &Keyspace {
@@ -292,7 +295,7 @@ impl Batch {
     /// database takes no more writes and the process must stop.
     pub fn commit(self) -> Result<(), StorageError> {
         let Self { engine, inner: batch, touched } = self;
-        let Inner { db, buffers, room, .. } = &*engine.inner;
+        let Inner { db, spaces: all, buffers, calm, room, .. } = &*engine.inner;
         room.wait(db.write_buffer_size());
         let spaces =
             Space::ALL.into_iter().filter(|space| touched.get(space.slot()) == Some(&true));
@@ -300,9 +303,10 @@ impl Batch {
             stall::wait_for_room(db, space, engine.space(space))?;
         }
         batch.commit().map_err(|error| engine.unwritten("commit", error))?;
-        for space in spaces {
+        for space in spaces.clone() {
             buffers.hold(space, engine.space(space));
         }
+        calm.look(db, spaces.map(|space| (space, engine.space(space))), all);
         Ok(())
     }
 

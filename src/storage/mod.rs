@@ -5,6 +5,7 @@
 //! what reached the disk is then unknown; nothing here retries a failed write or fsync.
 
 mod buffers;
+mod calm;
 pub mod datadir;
 pub mod engine;
 mod error;

@@ -31,13 +31,6 @@ pub(crate) fn wait_for_room(
     wait(db, space, keyspace, SEALED_LIMIT, RUNS_LIMIT)
 }
 
-/// Whether `keyspace` has nothing to flush, and will not soon.
-pub(crate) fn is_far(space: Space, keyspace: &Keyspace) -> bool {
-    keyspace.sealed_memtable_count() == 0
-        && keyspace.tree.active_memtable().size() < space.buffer_bytes()
-        && keyspace.tree.l0_run_count() < RUNS_LIMIT
-}
-
 /// Waits until buffers recovered from the journal are flushed, so that a database that was killed
 /// under load starts with room for writes.
 pub(crate) fn settle(db: &Database, space: Space, keyspace: &Keyspace) -> Result<(), StorageError> {

@@ -12,6 +12,7 @@ use crate::consensus::peers::Removal;
 use crate::consensus::proposer::{ProposeLimits, Shared};
 use crate::consensus::tests::put;
 use crate::consensus::types::{LogId, Proposal};
+use crate::proto::internal::request::Op;
 use crate::proto::internal::{ProposalBatch, Request};
 use crate::state::{Machine, Options, Reader};
 use crate::storage::engine::{self, Engine};
@@ -32,7 +33,8 @@ fn open() -> Office {
     let dir = TempDir::new().unwrap();
     let (registry, supervisor) = (Registry::new(), Supervisor::new());
     let engine = Engine::open(&dir.path().join("state"), &engine::Options::default()).unwrap();
-    let (machine, reader) = Machine::open(engine, &Options::default(), &registry).unwrap();
+    let (mut machine, reader) = Machine::open(engine, &Options::default(), &registry).unwrap();
+    machine.maintain().unwrap();
     let limits = ProposeLimits { request_bytes: 1 << 20, base_timeout: SECOND, election: SECOND };
     let apply = Apply {
         machine,
@@ -49,8 +51,12 @@ fn open() -> Office {
 
 /// An entry with so many puts: one is quick, many are not.
 fn entry(index: u64, puts: usize) -> LogEntry {
-    let request = |_| Request { op: Some(put("k", "v")), ..Request::default() };
-    let requests = (0..puts).map(request).collect();
+    entry_of(index, vec![put("k", "v"); puts])
+}
+
+fn entry_of(index: u64, ops: Vec<Op>) -> LogEntry {
+    let requests = ops.into_iter().map(|op| Request { op: Some(op), ..Request::default() });
+    let requests = requests.collect();
     let batch = ProposalBatch { origin: 1, id: index, requests };
     let payload = EntryPayload::Normal(Proposal::new(batch));
     LogEntry { log_id: LogId::new_term_index(1, index), payload }
@@ -68,16 +74,48 @@ impl Office {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_quick_is_applied_when_the_call_returns() {
     let office = open();
-    for index in 0..10 {
+    let mut at_once = 0;
+    for index in 0..20 {
         assert!(office.hand_in(index, 1).await.is_ok());
-        assert_eq!(office.reader.revision(), 2 + index.cast_signed());
+        at_once += u32::from(office.reader.revision() == 2 + index.cast_signed());
     }
+    // Once a second the thread has something to measure.
+    assert!(at_once > 0);
+    assert!(office.answers().await);
+    assert_eq!(office.reader.revision(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_entries_several_and_empty_ones_are_not_quick() {
+    let office = open();
+    let mut apply = office.desk.common.apply.lock();
+    let apply = apply.as_mut().unwrap();
+    let mut is_quick = |entries: &[LogEntry]| {
+        apply.maintain().unwrap();
+        apply.is_quick(entries)
+    };
+    assert!(is_quick(&[entry(0, 1)]));
+    assert!(!is_quick(&[entry(0, 1), entry(1, 1)]));
+    assert!(!is_quick(&[]));
+    let log_id = LogId::new_term_index(1, 0);
+    assert!(!is_quick(&[LogEntry { log_id, payload: EntryPayload::Blank }]));
+    assert!(!is_quick(&[entry_of(0, vec![put("k", "v".repeat(17 << 10))])]));
+    assert!(!is_quick(&[entry_of(0, vec![put("k".repeat(17 << 10), "v")])]));
 }
 
 #[tokio::test]
+async fn with_one_worker_the_thread_applies() {
+    let office = open();
+    assert!(!office.desk.may_apply);
+    assert!(office.hand_in(0, 1).await.is_ok());
+    assert!(office.answers().await);
+    assert_eq!(office.reader.revision(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_is_kept_between_desk_and_thread() {
     let office = open();
     let mut puts = 0;
@@ -90,7 +128,7 @@ async fn the_order_is_kept_between_desk_and_thread() {
     assert_eq!(usize::try_from(office.reader.revision()).unwrap(), 1 + puts);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_at_the_desk_ends_applying() {
     let office = open();
     assert!(office.hand_in(0, 1).await.is_ok());
@@ -101,7 +139,7 @@ async fn a_failure_at_the_desk_ends_applying() {
     assert_eq!(office.reader.revision(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_on_the_thread_ends_the_desk() {
     let office = open();
     assert!(office.hand_in(5, 20).await.is_ok(), "the first may have any number");
