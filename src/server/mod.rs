@@ -33,6 +33,8 @@ pub use error::ServerError;
 
 /// How long a member goes on that was removed, as in etcd.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long threads of the runtime may take to end that should have ended.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +70,8 @@ pub fn run(loaded: Loaded, reread: &Reread<'_>) -> Result<Ending, ServerError> {
         .map_err(ServerError::Runtime)?;
     let ending = runtime.block_on(live(loaded, log.clone(), reread, inherited));
     log.flush();
-    // Everybody was told to stop; whom a dead disk holds up is not waited for.
-    runtime.shutdown_background();
+    // Everybody was told to stop; whom a dead disk holds up is not waited for without end.
+    runtime.shutdown_timeout(LAST_WAIT);
     ending
 }
 

@@ -1,6 +1,7 @@
 //! What the service manager is told of a member that follows, that has lost its quorum, and of one that
 //! is stuck.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -112,4 +113,20 @@ async fn a_loop_that_is_stuck_keeps_the_pulse_back() {
         assert!(!server.process.has_ended());
         assert_eq!(http::request(server.address(), "GET", "/version").status, 200);
     }
+}
+
+/// One entry after the other, so that a worker of the runtime applies it, and is held up for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_applying_is_stuck_ends_all_the_same() {
+    let environment = [("FAIL_STALL", "apply-committed:25")];
+    let mut server = Server::start_in(&Kind::Ours, "http", &[], &environment);
+    let mut session = Session::connect(&server.url()).await;
+    let mut writer = JoinSet::new();
+    writer.spawn(async move { while session.kv.put(put("key", "v")).await.is_ok() {} });
+    eventually("the place", || {
+        let output = server.process.output();
+        output.iter().any(|line| line.starts_with("fail point apply-committed")).then_some(())
+    });
+    server.process.signal("TERM");
+    assert_eq!(server.process.wait_end_for(Duration::from_secs(120)).signal(), Some(15));
 }
