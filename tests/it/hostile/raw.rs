@@ -64,6 +64,21 @@ impl Raw {
         self.send(DATA, flags, stream, message)
     }
 
+    /// Reads until so many calls have got a message, or an end by force; tells how many a message.
+    pub(super) fn answered(&mut self, calls: usize) -> usize {
+        let (mut messages, mut refusals) = (0, 0);
+        while messages + refusals < calls {
+            let mut head = [0; 9];
+            self.socket.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            self.socket.read_exact(&mut vec![0; length]).unwrap();
+            assert_ne!(head[3], GOAWAY, "sent away after {messages} of {calls} messages");
+            messages += usize::from(head[3] == DATA);
+            refusals += usize::from(head[3] == RST_STREAM);
+        }
+        messages
+    }
+
     /// Reads until the server says goodbye or hangs up; true if it gave a reason.
     pub(super) fn is_dismissed(&mut self) -> bool {
         let mut said = false;
