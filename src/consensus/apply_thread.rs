@@ -23,6 +23,9 @@ use super::types::LogEntry;
 use crate::state::{StateError, Upkeep};
 use crate::tasks::{Stage, Supervisor};
 
+/// Commits that may wait for the thread. Proposals are refused long before it is full; it bounds a member
+/// that follows.
+const QUEUE: usize = 1024;
 /// Requests gathered into one write of the state. Above, the write itself dominates and clients
 /// only wait longer.
 const MAX_GATHERED_REQUESTS: usize = 2048;
@@ -109,10 +112,8 @@ impl ApplyThread {
     ///
     /// # Errors
     /// When the system refuses another thread.
-    pub(crate) fn start(
-        apply: Apply,
-        (work, queue): (mpsc::Sender<Work>, mpsc::Receiver<Work>),
-    ) -> std::io::Result<Desk> {
+    pub(crate) fn start(apply: Apply) -> std::io::Result<Desk> {
+        let (work, queue) = mpsc::channel(QUEUE);
         let supervisor = apply.supervisor.clone();
         let apply = Mutex::new(Some(Box::new(apply)));
         let common = Arc::new(Common { apply, under_way: AtomicUsize::new(0) });

@@ -32,10 +32,6 @@ use crate::types::ids::MemberId;
 
 pub(crate) type Core = Raft<TypeConfig, Applier>;
 
-/// Commits that may wait for the apply thread. Proposals are refused long before it is full; it
-/// bounds a member that follows.
-const APPLY_QUEUE: usize = 1024;
-
 /// A running member. Clones are handles of the same one.
 #[derive(Clone)]
 pub struct Node {
@@ -66,7 +62,6 @@ impl Node {
         }
         let shared = shared(&parts, &state);
 
-        let (work, queue) = mpsc::channel(APPLY_QUEUE);
         let apply = Apply {
             machine: parts.machine,
             shared: Arc::clone(&shared),
@@ -76,12 +71,11 @@ impl Node {
             slow: parts.settings.slow_apply,
             supervisor: parts.supervisor.clone(),
         };
-        let desk =
-            ApplyThread::start(apply, (work.clone(), queue)).map_err(ConsensusError::Thread)?;
+        let desk = ApplyThread::start(apply).map_err(ConsensusError::Thread)?;
 
         let links = Links::new(parts.identity.clone(), shared.metrics.peers.clone());
         let network =
-            Network::new(links.clone(), removal.clone(), work.clone(), Arc::clone(&shared));
+            Network::new(links.clone(), removal.clone(), desk.work(), Arc::clone(&shared));
         let supervisor = parts.supervisor.clone();
         let home = Home {
             id,
@@ -91,8 +85,7 @@ impl Node {
             beginning: parts.beginning,
             supervisor: parts.supervisor,
         };
-        let to_apply = work.downgrade();
-        drop(work);
+        let work = desk.work().downgrade();
         let core = home.start(log, desk, state).await?;
         let reader = LinearReader::new(Arc::clone(&shared), &core, links.clone());
         home.run_tasks(&core, &reader);
@@ -112,7 +105,7 @@ impl Node {
             Host { identity: parts.identity, reader: parts.reader, intake },
             supervisor,
         );
-        Ok(Self { shared, core, reader, changes, peers, links, removal, work: to_apply, id })
+        Ok(Self { shared, core, reader, changes, peers, links, removal, work, id })
     }
 
     /// Waits until a leader is known and this member, if it leads, has caught up with its log.

@@ -67,7 +67,7 @@ impl Checkpoints {
 
     /// Whether none is written, and none is due.
     pub(super) fn is_at_rest(&self, writer: &Writer, marks: Compactions) -> bool {
-        !self.is_due(writer, marks) && (self.path.is_none() || !self.busy.load(Ordering::Acquire))
+        !self.is_due(writer, marks) && !self.busy.load(Ordering::Acquire)
     }
 
     fn is_due(&self, writer: &Writer, marks: Compactions) -> bool {

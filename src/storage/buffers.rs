@@ -30,17 +30,21 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Becomes an owner of the buffer that takes the writes of a space, and has the one before freed once
-    /// it is written out. Called after each write, it misses none, as one takes many.
-    pub(super) fn hold(&self, space: Space, keyspace: &Keyspace) {
-        let buffer: Buffer = keyspace.tree.active_memtable();
+    /// it is written out. Called after each write, it misses none, as one takes many. Tells whether a
+    /// buffer is full, or has been given up for a new one since the last call.
+    pub(super) fn hold(&self, space: Space, keyspace: &Keyspace) -> bool {
+        let buffer = keyspace.tree.active_memtable();
+        let is_full = buffer.size() >= space.buffer_bytes();
+        let buffer: Buffer = buffer;
         let mut newest = self.newest.lock();
-        let Some(held) = newest.get_mut(space.slot()) else { return };
+        let Some(held) = newest.get_mut(space.slot()) else { return is_full };
         if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &buffer)) {
-            return;
+            return is_full;
         }
-        if let Some(before) = held.replace(buffer) {
-            free(before);
-        }
+        let before = held.replace(buffer);
+        let is_new = before.is_some();
+        before.into_iter().for_each(free);
+        is_full || is_new
     }
 }
 

@@ -8,10 +8,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fjall::{AbstractTree, Database, Keyspace};
+use fjall::{Database, Keyspace};
 use parking_lot::Mutex;
 
-use super::keyspace::Space;
 use crate::types::clock::Clock;
 
 /// How long it stays busy after the last trouble that was seen: one thing brings about the next, and
@@ -32,18 +31,13 @@ impl Calm {
         !self.is_busy.load(Ordering::Acquire) && db.active_compactions() == 0
     }
 
-    /// Looks what a commit to `touched` has brought about; at everything, unless all was calm before.
-    pub(super) fn look<'a>(
-        &self,
-        db: &Database,
-        mut touched: impl Iterator<Item = (Space, &'a Keyspace)>,
-        all: &[Keyspace],
-    ) {
+    /// Notes a commit, and whether a buffer `turns`, so that it is being written out or soon will be.
+    pub(super) fn note(&self, db: &Database, turns: bool, spaces: &[Keyspace]) {
         let was_busy = self.is_busy.load(Ordering::Acquire);
-        let has_sealed = |keyspace: &Keyspace| keyspace.sealed_memtable_count() > 0;
-        let is_busy = db.active_compactions() > 0
-            || touched.any(|(space, keyspace)| is_full(space, keyspace) || has_sealed(keyspace))
-            || was_busy && all.iter().any(has_sealed);
+        // One buffer that is written out may have others follow, of spaces nobody writes to.
+        let is_busy = turns
+            || db.active_compactions() > 0
+            || was_busy && spaces.iter().any(|space| space.sealed_memtable_count() > 0);
         if !was_busy && !is_busy {
             return;
         }
@@ -55,9 +49,4 @@ impl Calm {
         let lately = busy.is_some_and(|then| now.duration_since(then) < AFTERWARDS);
         self.is_busy.store(lately, Ordering::Release);
     }
-}
-
-/// Whether the buffer that takes writes is about to be written out.
-fn is_full(space: Space, keyspace: &Keyspace) -> bool {
-    keyspace.tree.active_memtable().size() >= space.buffer_bytes()
 }

@@ -98,6 +98,7 @@ impl Engine {
     /// written out or merged, nor was lately, and the disk has room.
     pub fn is_calm(&self) -> bool {
         let Inner { db, calm, room, .. } = &*self.inner;
+        // Looked at anew: a commit that finds the disk full waits until it is not.
         calm.holds(db) && room.look() == Room::Ample
     }
 
@@ -303,10 +304,11 @@ impl Batch {
             stall::wait_for_room(db, space, engine.space(space))?;
         }
         batch.commit().map_err(|error| engine.unwritten("commit", error))?;
-        for space in spaces.clone() {
-            buffers.hold(space, engine.space(space));
+        let mut turns = false;
+        for space in spaces {
+            turns |= buffers.hold(space, engine.space(space));
         }
-        calm.look(db, spaces.map(|space| (space, engine.space(space))), all);
+        calm.note(db, turns, all);
         Ok(())
     }
 

@@ -82,6 +82,6 @@ fn wait(
     clippy::disallowed_methods,
     reason = "fjall tells nobody when it has written a buffer out"
 )]
-pub(super) fn pause() {
+fn pause() {
     thread::sleep(STEP);
 }

@@ -45,7 +45,7 @@ fn open() -> Office {
         slow: SECOND,
         supervisor: supervisor.clone(),
     };
-    let desk = ApplyThread::start(apply, mpsc::channel(16)).unwrap_or_else(|e| panic!("{e}"));
+    let desk = ApplyThread::start(apply).unwrap_or_else(|e| panic!("{e}"));
     Office { desk, reader, supervisor, _dir: dir }
 }
 
